@@ -1,0 +1,51 @@
+"""Pictures of one fixed sequence through training."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pytorch_lightning as pl
+import torch
+from matplotlib.figure import Figure
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from ntm_lab.checks import at_least
+from ntm_lab.data import label
+from ntm_lab.learner import Learner
+from ntm_lab.types import Batch
+
+
+class Pictures(pl.Callback):
+    """Draws the first of the hardest validation sequences every ``every`` validations, and when training ends.
+
+    Goes to TensorBoard; the newest one is also ``episode.png`` in the run's folder.
+
+    Args:
+        draw: makes the figure from a batch of one sequence and the model's trace of it.
+        every: validations between two pictures.
+    """
+
+    def __init__(self, draw: Callable[..., Figure], every: int = 5) -> None:
+        self.draw = draw
+        self.every = at_least("callbacks.pictures.every", every, 1)
+
+    def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        if (trainer.current_epoch + 1) % self.every == 0:
+            self._show(trainer, learner)
+
+    def on_train_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        self._show(trainer, learner)
+
+    def _show(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        assert isinstance(learner, Learner)
+        batch = Batch(*(part[:1].to(learner.device) for part in learner.data.validation[-1]))
+        with torch.no_grad():
+            signals: dict[str, Any] = learner.model.trace(batch.inputs)
+        title = f"{label(learner.data.rungs[-1]).replace('_0', ' ')} after {learner.sequences:,} sequences"
+        figure = self.draw(batch, signals, title=title)
+        figure.savefig(Path(trainer.default_root_dir) / "episode.png")
+        for logger in learner.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_figure("episode", figure, learner.sequences)
+        plt.close(figure)

@@ -1,0 +1,8 @@
+"""Checks of settings, whose errors name the key, the value given and what is allowed."""
+
+
+def at_least(key: str, value: int, least: int) -> int:
+    """The value, if it is a whole number of at least ``least``; ValueError if not."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{key}={value}: must be a whole number of at least {least}")
+    return value

@@ -1,0 +1,29 @@
+"""The plain recurrent controller (tanh): any number of layers, the state of which is hidden, (B, layers, size)."""
+
+import torch
+from torch import Tensor, nn
+
+from ntm_lab.checks import at_least
+from ntm_lab.types import ControllerState
+
+
+class Recurrent(nn.Module):
+    """A stack of tanh cells with a learned initial state."""
+
+    def __init__(self, input_size: int, size: int = 100, layers: int = 1) -> None:
+        super().__init__()
+        self.size = at_least("controller.size", size, 1)
+        at_least("controller.layers", layers, 1)
+        self.cells = nn.ModuleList(nn.RNNCell(size if layer else input_size, size) for layer in range(layers))
+        self.hidden = nn.Parameter(torch.zeros(layers, size))
+
+    def initial_state(self, batch_size: int) -> ControllerState:
+        return (self.hidden.expand(batch_size, -1, -1),)
+
+    def forward(self, inputs: Tensor, state: ControllerState) -> tuple[Tensor, ControllerState]:
+        hiddens = []
+        output = inputs
+        for module, hidden in zip(self.cells, state[0].unbind(1), strict=True):
+            output = module(output, hidden)
+            hiddens.append(output)
+        return output, (torch.stack(hiddens, 1),)

@@ -1,0 +1,210 @@
+"""How a model learns: the one LightningModule."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from ntm_lab.checks import at_least
+from ntm_lab.data import Data, label
+from ntm_lab.metrics import cost_bits, cost_bits_of_probabilities, sequence_metrics, wrong_bits
+from ntm_lab.nonfinite import stop_nonfinite
+from ntm_lab.optim import Schedule
+from ntm_lab.types import Batch
+
+PATIENCE = 2  # validations in a row below `stop_at_cost` that end a run
+
+
+class Penalty(Protocol):
+    """A loss term: which signals of the model it wants, and what it makes of them."""
+
+    signals: Sequence[str]
+
+    def __call__(self, signals: Mapping[str, Tensor], batch: Batch) -> Tensor: ...
+
+
+class Learner(pl.LightningModule):
+    """Minimises the task's cost in bits, summed over a sequence and averaged over the batch, plus the penalties.
+
+    The run ends when the validation cost stays below ``stop_at_cost`` (None: never) and the schedule has finished.
+    Everything it logs is an average over the steps since the last time, against the number of sequences seen; the
+    columns ``step`` and ``seconds`` (of training alone) allow the other two axes.
+
+    Args:
+        model: a SequenceModel.
+        data: where batches come from, and who hears what they cost.
+        optimizer: of the model's parameters.
+        schedule: of the optimizer's learning rate.
+        clip: bounds the gradients and returns their norm before that.
+        penalties: further loss terms.
+        stop_at_cost: bits.
+        log_every: steps between two points of the training curve.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Data,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        clip: Callable[[Iterable[nn.Parameter]], Tensor],
+        penalties: Iterable[Penalty] = (),
+        stop_at_cost: float | None = None,
+        log_every: int = 10,
+    ) -> None:
+        super().__init__()
+        if stop_at_cost is not None and stop_at_cost <= 0:
+            raise ValueError(f"stop_at_cost={stop_at_cost}: must be above 0, or null for never")
+        self.model = model
+        self.data = data
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.clip = clip
+        self.penalties = list(penalties)
+        self.signals = tuple({name: None for penalty in self.penalties for name in penalty.signals})
+        self.stop_at_cost = stop_at_cost
+        self.log_every = at_least("log_every", log_every, 1)
+        self.metrics = nn.ModuleList(sequence_metrics() for _ in data.rungs)
+        self.register_buffer("sums", torch.zeros(6, dtype=torch.float64), persistent=False)
+        self.sums: Tensor  # of cost, wrong bits, exact, penalty, gradient norm and steps since the last logging
+        self.passes = 0  # validations in a row below stop_at_cost
+        self.seconds = 0.0  # of training alone, up to the last validation
+        self.round_started: float | None = None
+        self.optimum = [_mean_optimum(data, batch) for batch in data.validation]
+        self.latest: dict[str, float] = {}  # the newest value of everything logged
+
+    @property
+    def sequences(self) -> int:
+        """Sequences seen in training."""
+        return int(self.trainer.global_step) * self.data.batch_size
+
+    @property
+    def solved(self) -> bool:
+        """Whether the run may end: the validation cost stays below the mark and the schedule has finished."""
+        return self.passes >= PATIENCE and self.stop_at_cost is not None and self.schedule.finished
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": self.schedule, "interval": "step"}}
+
+    # Training
+
+    def on_train_start(self) -> None:
+        self.trainer.should_stop = self.solved  # a finished run that is resumed does not train on
+
+    def on_train_epoch_start(self) -> None:
+        self.round_started = time.perf_counter()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        signals = self.model.trace(batch.inputs, lengths=uneven_lengths(batch), signals=self.signals)
+        costs = cost_bits(signals["logits"], batch.targets, batch.mask)
+        penalty = sum((term(signals, batch) for term in self.penalties), costs.new_zeros(()))
+        loss = costs.mean() + penalty
+        if not loss.isfinite():
+            self._stop_nonfinite(f"loss is {loss.item()}", batch)
+        self.costs = costs.detach()
+        wrong = wrong_bits(signals["logits"], batch.targets, batch.mask).double()
+        self.sums[:4] += torch.stack(
+            (self.costs.mean().double(), wrong.mean(), (wrong == 0).double().mean(), penalty.detach().double())
+        )
+        self.batch = batch
+        return loss
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        norm = self.clip(self.model.parameters())
+        if not norm.isfinite():
+            self._stop_nonfinite(f"gradient norm is {norm.item()}", self.batch)
+        self.sums[4] += norm
+        self.sums[5] += 1
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        costs_after = None
+        if self.data.curriculum.measures_gain:
+            with torch.no_grad():
+                logits, _ = self.model(batch.inputs, lengths=uneven_lengths(batch))
+                costs_after = cost_bits(logits, batch.targets, batch.mask)
+        self.data.observe(self.costs, costs_after)
+        if (batch_idx + 1) % self.log_every == 0:
+            self._log_training()
+
+    def _log_training(self) -> None:
+        *sums, steps = self.sums.tolist()
+        if not steps:
+            return
+        names = ("cost", "wrong_bits", "exact", "penalty", "gradient_norm")
+        values = {f"train/{name}": total / steps for name, total in zip(names, sums, strict=True)}
+        values["train/learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        for axis in self.data.task.ranges:
+            values[f"curriculum/{axis}"] = sum(point[axis] for point in self.data.drawn) / len(self.data.drawn)
+        self.sums.zero_()
+        self.log_now(values)
+
+    def log_now(self, values: Mapping[str, float]) -> None:
+        """Write values to every logger, at the number of sequences seen."""
+        running = 0.0 if self.round_started is None else time.perf_counter() - self.round_started
+        self.latest.update(values)
+        progress = {"step": float(self.trainer.global_step), "seconds": self.seconds + running}
+        for logger in self.loggers:
+            logger.log_metrics({**progress, **values}, step=self.sequences)
+
+    # Validation
+
+    def on_validation_start(self) -> None:
+        if self.round_started is not None:
+            self.seconds += time.perf_counter() - self.round_started
+            self.round_started = None
+        self._log_training()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        logits, _ = self.model(batch.inputs, lengths=uneven_lengths(batch))
+        self.metrics[batch_idx].update(logits, batch.targets, batch.mask)
+
+    def on_validation_epoch_end(self) -> None:
+        results = []
+        for metrics in self.metrics:
+            results.append({name: float(value) for name, value in metrics.compute().items()})
+            metrics.reset()
+        overall = {name: sum(result[name] for result in results) / len(results) for name in results[0]}
+        overall["optimum"] = sum(self.optimum) / len(self.optimum)
+        values = {f"val/{name}": value for name, value in overall.items()}
+        for rung, result in zip(self.data.rungs, results, strict=True):
+            values.update({f"val_{name}/{label(rung)}": value for name, value in result.items()})
+        self.log_now(values)
+
+        self.schedule.observe(overall)
+        below = self.stop_at_cost is not None and overall["cost"] < self.stop_at_cost
+        self.passes = self.passes + 1 if below else 0
+        self.trainer.should_stop = self.solved
+
+    # Checkpoints and failures
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["learner"] = {
+            "sequences": self.sequences,
+            "seconds": self.seconds,
+            "passes": self.passes,
+            "torch_generator": torch.get_rng_state(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["learner"]
+        self.seconds, self.passes = state["seconds"], state["passes"]
+        torch.set_rng_state(state["torch_generator"].cpu())
+
+    def _stop_nonfinite(self, what: str, batch: Batch) -> None:
+        step = self.trainer.global_step + 1
+        stop_nonfinite(f"{what} at step {step}", self.model, batch, self.trainer.default_root_dir)
+
+
+def uneven_lengths(batch: Batch) -> Tensor | None:
+    """The lengths, if some sequence of the batch is padded: the models are faster where none is."""
+    return None if bool((batch.lengths == batch.inputs.shape[1]).all()) else batch.lengths
+
+
+def _mean_optimum(data: Data, batch: Batch) -> float:
+    """Bits a sequence that not even the perfect answer can avoid."""
+    return float(cost_bits_of_probabilities(data.task.solve(batch), batch.targets, batch.mask).mean())

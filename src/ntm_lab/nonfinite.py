@@ -1,0 +1,60 @@
+"""What to do when a number is no longer one: find where it began, keep the evidence, stop."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from ntm_lab.types import Batch
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or gradient became NaN or infinite."""
+
+
+def stop_nonfinite(what: str, model: nn.Module, batch: Batch, folder: str | Path) -> NoReturn:
+    """Save the batch to ``folder/nonfinite_batch.pt`` and raise NonFiniteError, which names module and parameter."""
+    path = Path(folder) / "nonfinite_batch.pt"
+    torch.save(batch._asdict(), path)
+    raise NonFiniteError(
+        f"{what}; first module with an output that is not finite: {first_module(model, batch)}; "
+        f"first parameter: {first_parameter(model)}. The batch is in {path}; the last checkpoint is intact."
+    )
+
+
+def first_module(model: nn.Module, batch: Batch) -> str:
+    """The first submodule, in the order of computation, whose output is not finite."""
+    found: list[str] = []
+
+    def watch(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            parts = output if isinstance(output, tuple) else (output,)
+            if any(isinstance(part, Tensor) and not part.isfinite().all() for part in parts):
+                found.append(name)
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(watch(name))
+        for name, module in model.named_modules()
+        if not any(module.children())
+    ]
+    try:
+        with torch.no_grad():
+            model(batch.inputs, lengths=batch.lengths)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else "none"
+
+
+def first_parameter(model: nn.Module) -> str:
+    """The first parameter whose value, or else whose gradient, is not finite."""
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            return name
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and not parameter.grad.isfinite().all():
+            return f"{name} (its gradient)"
+    return "none"

@@ -1,0 +1,235 @@
+"""How the weights move: the optimizer of Graves 2013, gradient clipping, and learning rate schedules."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ntm_lab.checks import at_least
+
+
+def _require(key: str, value: float, holds: Callable[[float], bool], allowed: str) -> None:
+    if not (isinstance(value, int | float) and holds(value)):
+        raise ValueError(f"{key}={value}: must be {allowed}")
+
+
+def _require_share(key: str, value: float) -> None:
+    _require(key, value, lambda value: 0 <= value <= 1, "between 0 and 1")
+
+
+class GravesRMSProp(Optimizer):
+    """RMSProp as in Graves 2013 (arXiv 1308.0850), equations 38 to 45, for gradient g and weight w:
+
+        n = ℵ n + (1 − ℵ) g²        ḡ = ℵ ḡ + (1 − ℵ) g        ℵ = decay
+        Δ = ג Δ − lr · g / √(n − ḡ² + eps)        w = w + Δ        ג = momentum
+
+    `torch.optim.RMSprop(centered=True, momentum=…)` is another optimizer in two ways. Its eps stands outside the root,
+    √(n − ḡ²) + eps, so that of a gradient that varies little it takes far larger steps. And its momentum accumulates
+    steps that are not yet scaled by lr, so that a change of lr acts at once on all past steps, here only on new ones.
+
+    n − ḡ² is a variance, but rounding can make it negative when a large gradient hardly changes: it is kept at 0.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-4,
+        decay: float = 0.95,
+        momentum: float = 0.9,
+        eps: float = 1e-4,
+    ) -> None:
+        _require("optimizer.lr", lr, lambda lr: 0 <= lr < math.inf, "at least 0")
+        _require("optimizer.decay", decay, lambda decay: 0 <= decay < 1, "at least 0 and below 1")
+        _require("optimizer.momentum", momentum, lambda momentum: 0 <= momentum < 1, "at least 0 and below 1")
+        _require("optimizer.eps", eps, lambda eps: eps > 0, "above 0")
+        super().__init__(params, {"lr": lr, "decay": decay, "momentum": momentum, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Move every parameter that has a gradient; a closure, if given, computes the loss that is returned."""
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
+        for group in self.param_groups:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if parameters:
+                self._move(parameters, group["lr"], group["decay"], group["momentum"], group["eps"])
+        return loss
+
+    def _move(self, parameters: list[Any], lr: float, decay: float, momentum: float, eps: float) -> None:
+        gradients = [parameter.grad for parameter in parameters]
+        squares = self._state(parameters, "mean_square")  # n
+        means = self._state(parameters, "mean")  # ḡ
+        steps = self._state(parameters, "last_step")  # Δ; a state called "step" PyTorch takes for a counter
+        # torch._foreach_… does to every tensor of a list what its namesake does to one, in one call.
+        torch._foreach_mul_(squares, decay)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - decay)
+        torch._foreach_lerp_(means, gradients, 1 - decay)
+        roots = torch._foreach_addcmul(squares, means, means, -1)
+        torch._foreach_clamp_min_(roots, 0)
+        torch._foreach_add_(roots, eps)
+        torch._foreach_sqrt_(roots)
+        torch._foreach_mul_(steps, momentum)
+        torch._foreach_addcdiv_(steps, gradients, roots, -lr)
+        torch._foreach_add_(parameters, steps)
+
+    def _state(self, parameters: list[Any], name: str) -> list[Tensor]:
+        for parameter in parameters:
+            if name not in self.state[parameter]:
+                self.state[parameter][name] = torch.zeros_like(parameter)
+        return [self.state[parameter][name] for parameter in parameters]
+
+
+class NoClip:
+    """Leaves the gradients as they are and returns their norm, all taken as one vector -> ()."""
+
+    def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
+        return get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+
+class ClipNorm:
+    """Scales all gradients by one factor such that their norm is at most `limit`; returns the norm before that -> ().
+
+    A norm that is not finite is returned, not raised, with the gradients spoilt: the caller must look.
+    """
+
+    def __init__(self, limit: float) -> None:
+        _require("clip.limit", limit, lambda limit: limit > 0, "above 0")
+        self.limit = limit
+
+    def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
+        return clip_grad_norm_(parameters, self.limit)
+
+
+class ClipElements:
+    """Clips every element of every gradient to ±limit, as Graves does at 10; returns the norm before that -> ().
+
+    The norm tells of an infinite element that the clipping has hidden: the caller must look.
+    """
+
+    def __init__(self, limit: float) -> None:
+        _require("clip.limit", limit, lambda limit: limit > 0, "above 0")
+        self.limit = limit
+
+    def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
+        parameters = list(parameters)
+        norm = NoClip()(parameters)
+        clip_grad_value_(parameters, self.limit)
+        return norm
+
+
+class Schedule(LRScheduler):
+    """Multiplies every learning rate by a `factor` of the sequences seen; stepped once per update of the weights.
+
+    As with PyTorch's own schedulers `state_dict` carries the settings too, and loading it restores them.
+    """
+
+    def __init__(self, optimizer: Optimizer, batch_size: int, max_sequences: int) -> None:
+        self.batch_size = batch_size
+        self.max_sequences = max_sequences
+        super().__init__(optimizer)  # takes the first step, so it comes after the settings
+
+    @property
+    def seen(self) -> int:
+        """Sequences seen so far."""
+        return self.last_epoch * self.batch_size
+
+    @property
+    def finished(self) -> bool:
+        """Whether the schedule has nothing more to do, so that the run may stop."""
+        raise NotImplementedError
+
+    def factor(self) -> float:
+        """What the learning rates are multiplied by now."""
+        raise NotImplementedError
+
+    def observe(self, validation: Mapping[str, float]) -> None:
+        """Hear the metrics of a validation."""
+
+    def get_lr(self) -> list[float | Tensor]:
+        return [base * self.factor() for base in self.base_lrs]
+
+
+class Constant(Schedule):
+    """The learning rate as it was given; the run may stop at any time."""
+
+    finished = True
+
+    def factor(self) -> float:
+        return 1.0
+
+
+class Cosine(Schedule):
+    """Half a cosine from 1 down to `final` over the whole run."""
+
+    def __init__(self, optimizer: Optimizer, batch_size: int, max_sequences: int, final: float = 0.02) -> None:
+        _require_share("schedule.final", final)
+        self.final = final
+        super().__init__(optimizer, batch_size, max_sequences)
+
+    @property
+    def finished(self) -> bool:
+        return self.seen >= self.max_sequences
+
+    def factor(self) -> float:
+        return _half_cosine(self.seen / self.max_sequences, self.final)
+
+
+class HoldThenCosine(Schedule):
+    """The full learning rate until the task is learned, then half a cosine down to `final`, where it stays.
+
+    Learned is: ``validation[monitor]`` was below `below` in `patience` validations in a row. The descent takes
+    `sequences` sequences from then on, and when it is complete the schedule is finished.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        batch_size: int,
+        max_sequences: int,
+        monitor: str = "wrong_bits",
+        below: float = 0.01,
+        patience: int = 2,
+        sequences: int = 4800,
+        final: float = 0.02,
+    ) -> None:
+        _require("schedule.below", below, lambda below: below > 0, "above 0")
+        at_least("schedule.patience", patience, 1)
+        at_least("schedule.sequences", sequences, 1)
+        _require_share("schedule.final", final)
+        self.monitor = monitor
+        self.below = below
+        self.patience = patience
+        self.sequences = sequences
+        self.final = final
+        self.passes = 0  # validations in a row that were below
+        self.learned_at: int | None = None  # the sequences seen when the descent began
+        super().__init__(optimizer, batch_size, max_sequences)
+
+    @property
+    def progress(self) -> float:
+        """Of the descent: 0 before it, 1 at its end."""
+        return 0.0 if self.learned_at is None else min(1.0, (self.seen - self.learned_at) / self.sequences)
+
+    @property
+    def finished(self) -> bool:
+        return self.progress == 1
+
+    def factor(self) -> float:
+        return _half_cosine(self.progress, self.final)
+
+    def observe(self, validation: Mapping[str, float]) -> None:
+        if self.monitor not in validation:
+            raise ValueError(f"schedule.monitor={self.monitor}: must be one of {', '.join(sorted(validation))}")
+        self.passes = self.passes + 1 if validation[self.monitor] < self.below else 0
+        if self.learned_at is None and self.passes >= self.patience:
+            self.learned_at = self.seen
+
+
+def _half_cosine(progress: float, final: float) -> float:
+    """From 1 at progress 0 to `final` at 1 and beyond."""
+    return final + (1 - final) * (1 + math.cos(math.pi * min(1.0, progress))) / 2

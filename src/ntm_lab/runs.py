@@ -1,0 +1,268 @@
+"""A run and its folder: begun, resumed, loaded. The only module here that knows Hydra.
+
+A run's folder holds ``config.yaml`` (all that was set), ``versions.json``, ``checkpoints/last.ckpt``, ``metrics.csv``,
+TensorBoard's event files, ``episode.png`` and, once it has ended, ``results.json``.
+"""
+
+import json
+import pickle
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import CompactHydraException, InstantiationException
+from hydra.experimental.callback import Callback
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from ntm_lab.checkpoints import LastCheckpoint, WholeCheckpointIO
+from ntm_lab.checks import at_least
+from ntm_lab.learner import Learner
+from ntm_lab.models import NTM
+from ntm_lab.types import Task
+
+CONFIG, VERSIONS, RESULTS, CHECKPOINT = "config.yaml", "versions.json", "results.json", "checkpoints/last.ckpt"
+CHANGEABLE = ("resume", "max_sequences", "stop_at_cost", "test")  # what a resumed run may set anew
+PACKAGES = ("ntm_lab", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetrics", "tensorboard", "numpy")
+
+
+class RunError(CompactHydraException):
+    """What was asked for cannot be done; shown as one message, without a traceback."""
+
+
+class Run(NamedTuple):
+    """A run ready to be trained."""
+
+    folder: Path
+    config: DictConfig
+    task: Task
+    learner: Learner
+    trainer: pl.Trainer
+    resumed: bool
+
+    def fit(self) -> None:
+        """Train to the end, from the last checkpoint if the run is resumed."""
+        checkpoint = self.folder / CHECKPOINT if self.resumed else None
+        self.trainer.fit(self.learner, datamodule=self.learner.data, ckpt_path=checkpoint, weights_only=True)
+
+    def report(self, test: list[dict[str, Any]]) -> dict[str, Any]:
+        """Write ``results.json``, with the rows of a test on fresh sequences, and return what it says."""
+        learner = self.learner
+        results = {
+            "task": self.config.choices.task,
+            "model": self.config.choices.model,
+            "seed": self.config.seed,
+            "parameters": sum(part.numel() for part in learner.model.parameters() if part.requires_grad),
+            "sequences": learner.sequences,
+            "steps": self.trainer.global_step,
+            "seconds": learner.seconds,
+            "stopped_by": "stop_at_cost" if learner.solved else "max_sequences",
+            "versions": versions(),
+            "test": test,
+            "overlap": learner.data.overlaps(),
+        }
+        write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
+        return results
+
+
+def start(config: DictConfig) -> Run:
+    """Build what the config says and make its folder, or take up the run in the folder ``config.resume``.
+
+    Raises RunError, before anything is written, if a setting or the folder to be resumed is not sound.
+    """
+    hydra = HydraConfig.get()
+    made = Path(hydra.runtime.output_dir)
+    folder = Path(config.resume) if config.resume else made
+    resumed = bool(config.resume)
+    try:
+        if resumed:
+            config, checkpoint = _resumable(folder, config, hydra.overrides.task)
+        elif (folder / CONFIG).exists():
+            raise RunError(f"hydra.run.dir={folder}: already holds a run; choose another folder, or resume={folder}")
+        else:
+            choices = {"choices": dict(hydra.runtime.choices)}
+            config, checkpoint = OmegaConf.create(OmegaConf.to_container(config, resolve=True) | choices), None  # type: ignore[operator]
+        task, learner = build(config)
+        if checkpoint is not None:
+            _same_weights(folder, learner, checkpoint)
+    finally:
+        if made != folder or not any(made.iterdir()):
+            _discard_if_empty(made)
+
+    if not resumed:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+        write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
+    trainer = _trainer(config, folder, None if checkpoint is None else checkpoint["learner"]["sequences"])
+    return Run(folder, config, task, learner, trainer, resumed)
+
+
+def build(config: DictConfig) -> tuple[Task, Learner]:
+    """The task, and the learner with all its parts; RunError, in one line, if a setting is not allowed."""
+    try:
+        torch.set_num_threads(at_least("threads", config.threads, 1))
+        torch.set_flush_denormal(True)  # a near-empty memory is full of denormals: slow, and worth nothing
+        task = instantiate(config.task)
+        data = instantiate(config.data)(
+            task,
+            instantiate(config.curriculum)(task),
+            seed=at_least("seed", config.seed, 0),
+            max_sequences=config.max_sequences,
+        )
+        torch.manual_seed(config.seed)
+        model = instantiate(config.model)(task.input_size, task.output_size)
+        optimizer = instantiate(config.optimizer)(model.parameters())
+        learner = Learner(
+            model=model,
+            data=data,
+            optimizer=optimizer,
+            schedule=instantiate(config.schedule)(optimizer, data.batch_size, config.max_sequences),
+            clip=instantiate(config.clip),
+            penalties=instantiate(config.penalty).values(),
+            stop_at_cost=config.stop_at_cost,
+            log_every=config.log_every,
+        )
+    except InstantiationException as error:
+        raise RunError(str(error.__cause__ or error)) from error
+    except ValueError as error:
+        raise RunError(str(error)) from error
+    return task, learner
+
+
+def load(folder: str | Path, slots: int | None = None) -> nn.Module:
+    """The trained model of a run, ready to be used: ``logits, state = load(folder)(inputs)``.
+
+    Args:
+        folder: the run's folder.
+        slots: another number of memory slots than it was trained with, where its initial state allows it.
+
+    Raises FileNotFoundError if a part of the run is missing, ValueError if the slots cannot be changed.
+    """
+    folder = Path(folder)
+    for part in (CONFIG, CHECKPOINT):
+        if not (folder / part).is_file():
+            raise FileNotFoundError(f"{folder} is not the folder of a run: it has no {part}")
+    config = OmegaConf.load(folder / CONFIG)
+    task = instantiate(config.task)
+    model: nn.Module = instantiate(config.model)(task.input_size, task.output_size)
+    weights = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")["state_dict"]
+    model.load_state_dict({name[len("model.") :]: value for name, value in weights.items() if name.startswith("model.")})
+    if slots is not None:
+        if not isinstance(model, NTM):
+            raise ValueError(f"slots={slots}: {folder} holds a model without a memory")
+        model.memory.resize(slots)
+    return model.eval()
+
+
+def versions() -> dict[str, str]:
+    """What the run was made with."""
+    return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+class CheckFolder(Callback):
+    """Ends with one line, before Hydra makes a folder, if it cannot be made or the run to be resumed is not there."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if config.get("resume"):
+            _complete(Path(config.resume))
+        _writable("hydra.run.dir", Path(config.hydra.run.dir))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        _writable("hydra.sweep.dir", Path(config.hydra.sweep.dir))
+
+
+def _writable(key: str, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SystemExit(f"{key}={folder}: cannot be written ({error.strerror}); give a folder that can") from error
+
+
+def _complete(folder: Path) -> None:
+    if not folder.is_dir():
+        raise SystemExit(f"resume={folder}: there is no such folder")
+    missing = [part for part in (CONFIG, CHECKPOINT) if not (folder / part).is_file()]
+    if missing:
+        raise SystemExit(f"resume={folder}: this is not a run that can be continued, it has no {' and no '.join(missing)}")
+
+
+def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tuple[DictConfig, dict[str, Any]]:
+    """The config of the run in a folder, with what may be set anew, and its checkpoint."""
+    _complete(folder)  # a sweep does not pass CheckFolder.on_run_start
+    try:
+        config = OmegaConf.load(folder / CONFIG)
+        assert isinstance(config, DictConfig)
+        own = {**config, **config.choices}
+    except Exception as error:
+        raise RunError(f"resume={folder}: its {CONFIG} cannot be read ({error})") from error
+    try:
+        checkpoint = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
+        checkpoint["learner"]["sequences"]
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError, OSError) as error:
+        raise RunError(f"resume={folder}: its {CHECKPOINT} is damaged or only half written") from error
+
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.key_or_group
+        if key.split(".")[0] in CHANGEABLE:
+            OmegaConf.update(config, key, OmegaConf.select(asked, key))
+            continue
+        wanted, had = (
+            (override.value(), config.choices[key])
+            if key in config.choices
+            else (OmegaConf.select(asked, key), OmegaConf.select(config, key))
+        )
+        if wanted != had:
+            raise RunError(
+                f"resume={folder}: that run has {key}={had}, not {wanted}; only {', '.join(CHANGEABLE[1:])} can change"
+            )
+    return config, checkpoint
+
+
+def _same_weights(folder: Path, learner: Learner, checkpoint: Mapping[str, Any]) -> None:
+    own = {name: value.shape for name, value in learner.state_dict().items()}
+    saved = {name: value.shape for name, value in checkpoint["state_dict"].items()}
+    if own != saved:
+        names = ", ".join(sorted(name for name in own.keys() | saved.keys() if own.get(name) != saved.get(name)))
+        raise RunError(f"resume={folder}: its {CHECKPOINT} is of another model than its {CONFIG}: {names} differ")
+
+
+def _discard_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _trainer(config: DictConfig, folder: Path, resumed_at: int | None) -> pl.Trainer:
+    loggers = [make(folder, resumed_at) for make in instantiate(config.logger).values()]
+    callbacks = [*instantiate(config.callbacks).values(), LastCheckpoint(folder / CHECKPOINT)]
+    steps = -(-config.max_sequences // config.data.batch_size)
+    return instantiate(config.trainer)(
+        default_root_dir=folder,
+        logger=loggers,
+        callbacks=callbacks,
+        plugins=[WholeCheckpointIO()],
+        max_epochs=-1,
+        max_steps=steps,
+        reload_dataloaders_every_n_epochs=1,  # a round is as long as the budget allows
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
