@@ -50,11 +50,12 @@ def first_module(model: nn.Module, batch: Batch) -> str:
 
 
 def first_parameter(model: nn.Module) -> str:
-    """The first parameter whose value, or else whose gradient, is not finite."""
+    """The first parameter whose value, or else whose gradient, is not finite; else the one with the largest value."""
     for name, parameter in model.named_parameters():
         if not parameter.isfinite().all():
             return name
     for name, parameter in model.named_parameters():
         if parameter.grad is not None and not parameter.grad.isfinite().all():
             return f"{name} (its gradient)"
-    return "none"
+    name, parameter = max(model.named_parameters(), key=lambda named: float(named[1].abs().max()))
+    return f"all are finite, the largest is in {name} ({float(parameter.abs().max()):.3g})"

@@ -5,8 +5,10 @@ TensorBoard's event files, ``episode.png`` and, once it has ended, ``results.jso
 """
 
 import json
+import logging
 import pickle
 import platform
+import warnings
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from ntm_lab.checkpoints import LastCheckpoint, WholeCheckpointIO
-from ntm_lab.checks import at_least
+from ntm_lab.checks import at_least, positive
 from ntm_lab.learner import Learner
 from ntm_lab.models import NTM
 from ntm_lab.types import Task
@@ -87,8 +89,7 @@ def start(config: DictConfig) -> Run:
         elif (folder / CONFIG).exists():
             raise RunError(f"hydra.run.dir={folder}: already holds a run; choose another folder, or resume={folder}")
         else:
-            choices = {"choices": dict(hydra.runtime.choices)}
-            config, checkpoint = OmegaConf.create(OmegaConf.to_container(config, resolve=True) | choices), None  # type: ignore[operator]
+            config, checkpoint = _resolved(config, hydra.runtime.choices), None
         task, learner = build(config)
         if checkpoint is not None:
             _same_weights(folder, learner, checkpoint)
@@ -118,6 +119,7 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
         )
         torch.manual_seed(config.seed)
         model = instantiate(config.model)(task.input_size, task.output_size)
+        positive("optimizer.lr", config.optimizer.lr)
         optimizer = instantiate(config.optimizer)(model.parameters())
         learner = Learner(
             model=model,
@@ -235,6 +237,12 @@ def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tup
     return config, checkpoint
 
 
+def _resolved(config: DictConfig, choices: Mapping[str, str]) -> DictConfig:
+    """The config without interpolations, and under ``choices`` what was chosen from each group."""
+    own = {group: choice for group, choice in choices.items() if not group.startswith("hydra/")}
+    return OmegaConf.merge(OmegaConf.to_container(config, resolve=True), {"choices": own})
+
+
 def _same_weights(folder: Path, learner: Learner, checkpoint: Mapping[str, Any]) -> None:
     own = {name: value.shape for name, value in learner.state_dict().items()}
     saved = {name: value.shape for name, value in checkpoint["state_dict"].items()}
@@ -249,6 +257,8 @@ def _discard_if_empty(folder: Path) -> None:
 
 
 def _trainer(config: DictConfig, folder: Path, resumed_at: int | None) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its hints and tips are not about this run
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own affair
     loggers = [make(folder, resumed_at) for make in instantiate(config.logger).values()]
     callbacks = [*instantiate(config.callbacks).values(), LastCheckpoint(folder / CHECKPOINT)]
     steps = -(-config.max_sequences // config.data.batch_size)
@@ -265,4 +275,5 @@ def _trainer(config: DictConfig, folder: Path, resumed_at: int | None) -> pl.Tra
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        log_every_n_steps=1,  # the learner knows when
     )

@@ -1,5 +1,6 @@
 """Plain functions over a trained model."""
 
-from ntm_lab.evaluation.tests import evaluate
+from ntm_lab.evaluation.fresh import evaluate
+from ntm_lab.evaluation.summary import summary
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "summary"]

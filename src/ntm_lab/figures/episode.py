@@ -33,7 +33,8 @@ def draw_episode(batch: Batch, signals: Mapping[str, Tensor], title: str = "") -
     memory = signals["memory"][0, -1] if "memory" in signals else None
     heights = [panel.height for panel in panels] + ([1.6] if memory is not None else [])
     steps = batch.inputs.shape[1]
-    figure = Figure(figsize=(min(16, max(8, 2.5 + 0.14 * steps)), 0.95 * sum(heights) + 1.2), layout="constrained")
+    size = (min(16, max(8, 2.5 + 0.14 * steps)), 0.95 * sum(heights) + 1.2)  # inches
+    figure = Figure(size, dpi=130, layout="constrained")
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     figure.suptitle(title)
     for panel, axis in zip(panels, axes, strict=False):
@@ -65,7 +66,7 @@ def _panels(batch: Batch, signals: Mapping[str, Tensor]) -> list[Panel]:
         weightings = signals[f"{kind}_weighting"][0]  # (T, heads, N)
         for head in range(weightings.shape[1]):
             name = f"{kind} weighting" + (f", head {head}" if weightings.shape[1] > 1 else "")
-            panels.append(Panel(name, weightings[:, head], "slot", True, 1.8))
+            panels.append(Panel(name, weightings[:, head], "slot", True, 2.6))
     return panels
 
 
