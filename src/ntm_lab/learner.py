@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torchmetrics import MetricCollection
 
 from ntm_lab.checks import at_least
 from ntm_lab.data import Data, label
 from ntm_lab.metrics import cost_bits, cost_bits_of_probabilities, sequence_metrics, wrong_bits
 from ntm_lab.nonfinite import stop_nonfinite
 from ntm_lab.optim import Schedule
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, SequenceModel
 
 PATIENCE = 2  # validations in a row below `stop_at_cost` that end a run
 
@@ -44,9 +45,12 @@ class Learner(pl.LightningModule):
         log_every: steps between two points of the training curve.
     """
 
+    model: SequenceModel
+    sums: Tensor  # of cost, wrong bits, exact, penalty, gradient norm and steps since the last logging
+
     def __init__(
         self,
-        model: nn.Module,
+        model: SequenceModel,
         data: Data,
         optimizer: torch.optim.Optimizer,
         schedule: Schedule,
@@ -60,16 +64,18 @@ class Learner(pl.LightningModule):
             raise ValueError(f"stop_at_cost={stop_at_cost}: must be above 0, or null for never")
         self.model = model
         self.data = data
+        self.costs = torch.zeros(0)  # of the sequences of the last batch
         self.optimizer = optimizer
         self.schedule = schedule
         self.clip = clip
         self.penalties = list(penalties)
         self.signals = tuple({name: None for penalty in self.penalties for name in penalty.signals})
+        with torch.no_grad():  # a penalty that wants what this model has not is found out now
+            model.trace(data.validation[0].inputs[:1], signals=self.signals)
         self.stop_at_cost = stop_at_cost
         self.log_every = at_least("log_every", log_every, 1)
         self.metrics = nn.ModuleList(sequence_metrics() for _ in data.rungs)
         self.register_buffer("sums", torch.zeros(6, dtype=torch.float64), persistent=False)
-        self.sums: Tensor  # of cost, wrong bits, exact, penalty, gradient norm and steps since the last logging
         self.passes = 0  # validations in a row below stop_at_cost
         self.seconds = 0.0  # of training alone, up to the last validation
         self.round_started: float | None = None
@@ -86,7 +92,7 @@ class Learner(pl.LightningModule):
         """Whether the run may end: the validation cost stays below the mark and the schedule has finished."""
         return self.passes >= PATIENCE and self.stop_at_cost is not None and self.schedule.finished
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": self.schedule, "interval": "step"}}
 
     # Training
@@ -161,11 +167,11 @@ class Learner(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         logits, _ = self.model(batch.inputs, lengths=uneven_lengths(batch))
-        self.metrics[batch_idx].update(logits, batch.targets, batch.mask)
+        cast(MetricCollection, self.metrics[batch_idx]).update(logits, batch.targets, batch.mask)
 
     def on_validation_epoch_end(self) -> None:
         results = []
-        for metrics in self.metrics:
+        for metrics in cast(Iterable[MetricCollection], self.metrics):
             results.append({name: float(value) for name, value in metrics.compute().items()})
             metrics.reset()
         overall = {name: sum(result[name] for result in results) / len(results) for name in results[0]}

@@ -5,6 +5,8 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils import _pytree as pytree
 
 from ntm_lab.types import Batch
 
@@ -29,7 +31,7 @@ def first_module(model: nn.Module, batch: Batch) -> str:
 
     def watch(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            parts = output if isinstance(output, tuple) else (output,)
+            parts = pytree.tree_leaves(tuple(output) if isinstance(output, PackedSequence) else output)
             if any(isinstance(part, Tensor) and not part.isfinite().all() for part in parts):
                 found.append(name)
 
@@ -57,5 +59,6 @@ def first_parameter(model: nn.Module) -> str:
     for name, parameter in model.named_parameters():
         if parameter.grad is not None and not parameter.grad.isfinite().all():
             return f"{name} (its gradient)"
-    name, parameter = max(model.named_parameters(), key=lambda named: float(named[1].abs().max()))
-    return f"all are finite, the largest is in {name} ({float(parameter.abs().max()):.3g})"
+    largest = {name: float(parameter.detach().abs().max()) for name, parameter in model.named_parameters()}
+    name = max(largest, key=lambda name: largest[name])
+    return f"all are finite, the largest is in {name} ({largest[name]:.3g})"

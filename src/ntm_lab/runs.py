@@ -22,13 +22,12 @@ from hydra.errors import CompactHydraException, InstantiationException
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
 from ntm_lab.checkpoints import LastCheckpoint, WholeCheckpointIO
 from ntm_lab.checks import at_least, positive
 from ntm_lab.learner import Learner
 from ntm_lab.models import NTM
-from ntm_lab.types import Task
+from ntm_lab.types import SequenceModel, Task
 
 CONFIG, VERSIONS, RESULTS, CHECKPOINT = "config.yaml", "versions.json", "results.json", "checkpoints/last.ckpt"
 CHANGEABLE = ("resume", "max_sequences", "stop_at_cost", "test")  # what a resumed run may set anew
@@ -138,7 +137,7 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
     return task, learner
 
 
-def load(folder: str | Path, slots: int | None = None) -> nn.Module:
+def load(folder: str | Path, slots: int | None = None) -> SequenceModel:
     """The trained model of a run, ready to be used: ``logits, state = load(folder)(inputs)``.
 
     Args:
@@ -153,9 +152,9 @@ def load(folder: str | Path, slots: int | None = None) -> nn.Module:
             raise FileNotFoundError(f"{folder} is not the folder of a run: it has no {part}")
     config = OmegaConf.load(folder / CONFIG)
     task = instantiate(config.task)
-    model: nn.Module = instantiate(config.model)(task.input_size, task.output_size)
+    model: SequenceModel = instantiate(config.model)(task.input_size, task.output_size)
     weights = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")["state_dict"]
-    model.load_state_dict({name[len("model.") :]: value for name, value in weights.items() if name.startswith("model.")})
+    model.load_state_dict({name.removeprefix("model."): value for name, value in weights.items() if "model." in name})
     if slots is not None:
         if not isinstance(model, NTM):
             raise ValueError(f"slots={slots}: {folder} holds a model without a memory")
@@ -202,7 +201,7 @@ def _complete(folder: Path) -> None:
         raise SystemExit(f"resume={folder}: there is no such folder")
     missing = [part for part in (CONFIG, CHECKPOINT) if not (folder / part).is_file()]
     if missing:
-        raise SystemExit(f"resume={folder}: this is not a run that can be continued, it has no {' and no '.join(missing)}")
+        raise SystemExit(f"resume={folder}: no run that can be continued, it has no {' and no '.join(missing)}")
 
 
 def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tuple[DictConfig, dict[str, Any]]:
@@ -211,7 +210,7 @@ def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tup
     try:
         config = OmegaConf.load(folder / CONFIG)
         assert isinstance(config, DictConfig)
-        own = {**config, **config.choices}
+        assert "choices" in config, "it does not say what was chosen"
     except Exception as error:
         raise RunError(f"resume={folder}: its {CONFIG} cannot be read ({error})") from error
     try:
@@ -240,7 +239,9 @@ def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tup
 def _resolved(config: DictConfig, choices: Mapping[str, str]) -> DictConfig:
     """The config without interpolations, and under ``choices`` what was chosen from each group."""
     own = {group: choice for group, choice in choices.items() if not group.startswith("hydra/")}
-    return OmegaConf.merge(OmegaConf.to_container(config, resolve=True), {"choices": own})
+    resolved = OmegaConf.create({"choices": own})
+    resolved.merge_with(OmegaConf.to_container(config, resolve=True))
+    return resolved
 
 
 def _same_weights(folder: Path, learner: Learner, checkpoint: Mapping[str, Any]) -> None:

@@ -3,11 +3,12 @@
 Shapes use B batch, T time steps, I input width, O output width.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Difficulty = Mapping[str, int]
 """One point of a task's difficulty, e.g. ``{"length": 12}`` or ``{"length": 4, "repeats": 7}``."""
@@ -84,18 +85,31 @@ class Curriculum(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-class SequenceModel(Protocol):
+class Controller(nn.Module, ABC):
+    """The part of a memory network that sees the inputs and sets the heads; built from its input width."""
+
+    size: int  # of its output
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> ControllerState:
+        """The learned state before the first step."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, state: ControllerState) -> tuple[Tensor, ControllerState]:
+        """One step: output (B, size) and the state after it, from inputs (B, ·)."""
+
+
+class SequenceModel(nn.Module, ABC):
     """A recurrent network with explicit state: a sequence fed in two pieces gives the same result as in one.
 
-    ``state=None`` is the initial state; with ``lengths`` the state of a sequence freezes when it has ended.
+    ``state=None`` is the initial state; with ``lengths`` (B,) the state of a sequence freezes when it has ended.
     """
 
-    def forward(
-        self, inputs: Tensor, state: Any = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, Any]:
+    @abstractmethod
+    def forward(self, inputs: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
         """Logits (B, T, O) and the state after the last step, from inputs (B, T, I)."""
-        ...
 
+    @abstractmethod
     def trace(
         self,
         inputs: Tensor,
@@ -103,5 +117,4 @@ class SequenceModel(Protocol):
         lengths: Tensor | None = None,
         signals: Sequence[str] | None = None,
     ) -> dict[str, Tensor]:
-        """What `forward` computes on the way, every step: ``"logits"`` and the named signals (default all), (B, T, …)."""
-        ...
+        """``"logits"`` and, of what `forward` computes on the way, the named signals (default all), each (B, T, …)."""

@@ -3,9 +3,10 @@
 from torch import Tensor, nn
 
 from ntm_lab.checks import at_least
-from ntm_lab.types import ControllerState
+from ntm_lab.types import Controller, ControllerState
 
-class Feedforward(nn.Module):
+
+class Feedforward(Controller):
     """A stack of linear layers with tanh."""
 
     def __init__(self, input_size: int, size: int = 100, layers: int = 1) -> None:

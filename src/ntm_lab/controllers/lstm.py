@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from ntm_lab.checks import at_least
-from ntm_lab.types import ControllerState
+from ntm_lab.types import Controller, ControllerState
 
 
-class LSTM(nn.Module):
+class LSTM(Controller):
     """A stack of LSTM cells with a learned initial state."""
 
     def __init__(self, input_size: int, size: int = 100, layers: int = 1) -> None:
@@ -24,7 +24,7 @@ class LSTM(nn.Module):
     def forward(self, inputs: Tensor, state: ControllerState) -> tuple[Tensor, ControllerState]:
         hiddens, cells = [], []
         output = inputs
-        for layer, (module, hidden, cell) in enumerate(zip(self.cells, *(part.unbind(1) for part in state), strict=True)):
+        for module, hidden, cell in zip(self.cells, *(part.unbind(1) for part in state), strict=True):
             output, cell = module(output, (hidden, cell))
             hiddens.append(output)
             cells.append(cell)

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from ntm_lab.checks import at_least
-from ntm_lab.types import ControllerState
+from ntm_lab.types import Controller, ControllerState
 
 
-class Recurrent(nn.Module):
+class Recurrent(Controller):
     """A stack of tanh cells with a learned initial state."""
 
     def __init__(self, input_size: int, size: int = 100, layers: int = 1) -> None:

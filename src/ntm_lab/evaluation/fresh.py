@@ -4,21 +4,20 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
 
 from ntm_lab.checks import at_least
 from ntm_lab.data import seeded
 from ntm_lab.metrics import cost_bits_of_probabilities, sequence_metrics
-from ntm_lab.types import Difficulty, Task
+from ntm_lab.types import Difficulty, SequenceModel, Task
 
 STEPS_AT_ONCE = 10_000  # sequences × steps in one forward pass, which bounds the memory it takes
 
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, task: Task, difficulties: Iterable[Difficulty], sequences: int = 1000, seed: int = 2
+    model: SequenceModel, task: Task, difficulties: Iterable[Difficulty], sequences: int = 1000, seed: int = 2
 ) -> list[dict[str, Any]]:
-    """A row for every difficulty: ``difficulty``, ``n``, ``cost_bits``, ``wrong_bits`` and ``exact``, means per sequence.
+    """A row for every difficulty: ``difficulty``, ``n``, and per sequence ``cost_bits``, ``wrong_bits`` and ``exact``.
 
     Where even the perfect answer has a cost, ``optimum_bits`` stands beside it. The sequences depend on the seed alone
     and are none that a run trains or validates on.

@@ -26,6 +26,5 @@ def summary(results: Mapping[str, Any], folder: Path) -> str:
 def _row(row: Mapping[str, Any]) -> str:
     difficulty = ", ".join(f"{axis} {value}" for axis, value in row["difficulty"].items())
     optimum = f"  (optimum {row['optimum_bits']:.2f} bits)" if "optimum_bits" in row else ""
-    return (
-        f"{difficulty:<28}{row['n']:>6}{row['cost_bits']:>13.4f}{row['wrong_bits']:>13.4f}{row['exact']:>10.2%}{optimum}"
-    )
+    measures = f"{row['cost_bits']:>13.4f}{row['wrong_bits']:>13.4f}{row['exact']:>10.2%}"
+    return f"{difficulty:<28}{row['n']:>6}{measures}{optimum}"

@@ -80,5 +80,5 @@ def _draw(figure: Figure, axis: Axes, panel: Panel) -> None:
     image = axis.imshow(values, vmin=low, vmax=high, cmap=colours, aspect="auto", interpolation="nearest")
     axis.set_title(panel.title, loc="left", fontsize="medium")
     axis.set_ylabel(panel.ylabel)
-    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.locator_params(axis="y", integer=True)
     figure.colorbar(image, ax=axis, pad=0.01, fraction=0.03)

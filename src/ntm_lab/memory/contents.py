@@ -13,12 +13,13 @@ class Constant(nn.Module):
 
     def __init__(self, slots: int, width: int, value: float = 1e-6, trainable: bool = False) -> None:
         super().__init__()
+        self.own_slots = slots if trainable else None
         shape = (slots, width) if trainable else (1, width)
         self.value = nn.Parameter(torch.full(shape, value), requires_grad=trainable)
 
     def forward(self, batch_size: int, slots: int) -> Tensor:
-        if self.value.requires_grad:
-            same_slots("memory.init", len(self.value), slots)
+        if self.own_slots is not None:
+            same_slots("memory.init", self.own_slots, slots)
         return self.value.expand(batch_size, slots, -1)
 
 

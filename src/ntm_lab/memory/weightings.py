@@ -31,7 +31,7 @@ class Uniform(FirstSlot):
 class Learned(nn.Module):
     """Trained logits of each head that begin with ``focus`` on slot 0 and 0 elsewhere, plus noise of spread ``std``.
 
-    ``focus=0`` begins near the uniform weighting, from which copying is hard to learn.
+    ``focus=0`` begins at the uniform weighting (near it, with some ``std``), from which copying is hard to learn.
     """
 
     def __init__(self, heads: int, slots: int, focus: float = 10.0, std: float = 0.0) -> None:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ntm_lab.checks import at_least
+from ntm_lab.models.signals import signal
+from ntm_lab.types import SequenceModel
 
 
 class LSTMState(NamedTuple):
@@ -17,7 +19,7 @@ class LSTMState(NamedTuple):
     cell: Tensor
 
 
-class LSTM(nn.Module):
+class LSTM(SequenceModel):
     """``layers`` of ``size`` and a linear output (Graves et al. 2014 compare with 3 layers of 128 to 512).
 
     Sequences of different lengths are packed. `trace` knows the signal ``hidden``, (B, T, size), of the last layer.
@@ -50,14 +52,13 @@ class LSTM(nn.Module):
         lengths: Tensor | None = None,
         signals: Sequence[str] | None = None,
     ) -> dict[str, Tensor]:
-        """``"logits"`` and the named signals (default: all) of every step."""
+        """``"logits"`` and the named signals (default: all) of every step; ValueError names one that there is not."""
         hidden, _ = self._unroll(inputs, state, lengths)
-        known = {"hidden": hidden}
-        return {"logits": self.output(hidden)} | {name: known[name] for name in known if signals is None or name in signals}
+        logits = self.output(hidden)
+        known = {"logits": logits, "hidden": hidden}
+        return known if signals is None else {"logits": logits} | {name: signal(known, name) for name in signals}
 
-    def _unroll(
-        self, inputs: Tensor, state: LSTMState | None, lengths: Tensor | None
-    ) -> tuple[Tensor, LSTMState]:
+    def _unroll(self, inputs: Tensor, state: LSTMState | None, lengths: Tensor | None) -> tuple[Tensor, LSTMState]:
         state = self.initial_state(len(inputs)) if state is None else state
         # nn.LSTM wants its states as (layers, B, size), contiguous
         before = tuple(part.transpose(0, 1).contiguous() for part in state)

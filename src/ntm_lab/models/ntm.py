@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from ntm_lab.checks import at_least
 from ntm_lab.memory import Memory
 from ntm_lab.models.padding import freeze
+from ntm_lab.models.signals import signal
 from ntm_lab.ops import address, read, write
-from ntm_lab.types import ControllerState, HeadParameters
+from ntm_lab.types import Controller, ControllerState, HeadParameters, SequenceModel
 
 
 class NTMState(NamedTuple):
@@ -24,7 +25,7 @@ class NTMState(NamedTuple):
     reads: Tensor  # (B, R, W)
 
 
-class NTM(nn.Module):
+class NTM(SequenceModel):
     """A controller with R read and H write heads on a memory of N slots of width W.
 
     A step: the controller sees the input and the last reads; its output sets all heads, which are addressed on the
@@ -57,7 +58,7 @@ class NTM(nn.Module):
         self,
         input_size: int,
         output_size: int,
-        controller: Callable[[int], nn.Module],
+        controller: Callable[[int], Controller],
         memory: Callable[..., Memory],
         read_heads: int = 1,
         write_heads: int = 1,
@@ -74,10 +75,8 @@ class NTM(nn.Module):
         self.bounded = bounded
         self.memory = memory(heads=read_heads + write_heads)
         width = self.memory.width
-        if at_least("model.shift_range", shift_range, 1) % 2 == 0 or shift_range > self.memory.slots:
-            raise ValueError(
-                f"model.shift_range={shift_range}: must be odd and at most memory.slots={self.memory.slots}"
-            )
+        self.shift_range = at_least("model.shift_range", shift_range, 1)
+        self._check_shift_range(self.memory.slots)
 
         self.controller = controller(input_size + read_heads * width)
         size = self.controller.size
@@ -87,6 +86,9 @@ class NTM(nn.Module):
         self.output = nn.Linear(size + read_heads * width, output_size)
         self.reads = nn.Parameter(torch.zeros(read_heads, width))
 
+        for layer in (self.addressing, self.writing):
+            # PyTorch's default is half as large, and from it copy is learned later and not by every seed
+            nn.init.xavier_uniform_(layer.weight, gain=1.4)
         with torch.no_grad():
             bias = self.addressing.bias.zero_().view(read_heads + write_heads, -1)
             self.writing.bias.zero_()
@@ -97,9 +99,14 @@ class NTM(nn.Module):
                 bias[heads, width] = strength
                 bias[heads, width + 1] = gate
 
+    def _check_shift_range(self, slots: int) -> None:
+        if self.shift_range % 2 == 0 or self.shift_range > slots:
+            raise ValueError(f"model.shift_range={self.shift_range}: must be odd and at most memory.slots={slots}")
+
     def initial_state(self, batch_size: int, slots: int | None = None) -> NTMState:
         """The state before the first step; ``slots`` other than the trained ones where the memory allows it."""
         memory, weighting = self.memory(batch_size, slots)
+        self._check_shift_range(memory.shape[1])
         reads = self.reads.expand(batch_size, -1, -1)
         return NTMState(self.controller.initial_state(batch_size), memory, weighting, reads)
 
@@ -117,7 +124,9 @@ class NTM(nn.Module):
         lengths: Tensor | None = None,
         signals: Sequence[str] | None = None,
     ) -> dict[str, Tensor]:
-        """``"logits"`` and the named signals (default: all) of every step."""
+        """``"logits"`` and the named signals (default: all) of every step; after the end of a sequence they tell what
+        a further step would have done. ValueError names a signal that there is not.
+        """
         return self._unroll(inputs, state, lengths, signals)[0]
 
     def _unroll(
@@ -131,7 +140,7 @@ class NTM(nn.Module):
             state = after if lengths is None else freeze(step >= lengths, state, after)
             outputs.append(output)
             for name in signals if wanted is None else wanted:
-                kept[name].append(signals[name])
+                kept[name].append(signal(signals, name))
         logits = self.output(torch.stack(outputs, 1))
         return {"logits": logits} | {name: torch.stack(steps, 1) for name, steps in kept.items()}, state
 
@@ -159,7 +168,7 @@ class NTM(nn.Module):
         return NTMState(controller, memory, weighting, reads), torch.cat((hidden, reads.flatten(1)), 1), signals
 
     def _head_parameters(self, hidden: Tensor) -> tuple[HeadParameters, Tensor, Tensor]:
-        """From the controller's output (B, size): parameters of all heads, erase and add (B, H, W) of the write heads."""
+        """From the controller's output (B, size): parameters of all heads, and erase and add (B, H, W)."""
         raw = self.addressing(hidden).unflatten(1, (self.read_heads + self.write_heads, -1))
         key, strength, gate, shift, sharpness = raw.split(self.address_sizes, -1)
         erase, add = self.writing(hidden).unflatten(1, (self.write_heads, -1)).chunk(2, -1)
