@@ -20,9 +20,10 @@ PATIENCE = 2  # validations in a row below `stop_at_cost` that end a run
 
 
 class Penalty(Protocol):
-    """A loss term: which signals of the model it wants, and what it makes of them."""
+    """A loss term: which signals of the model it wants, when it acts, and what it makes of them."""
 
     signals: Sequence[str]
+    once_learned: bool  # only from when the schedule says that the task is learned
 
     def __call__(self, signals: Mapping[str, Tensor], batch: Batch) -> Tensor: ...
 
@@ -69,9 +70,7 @@ class Learner(pl.LightningModule):
         self.schedule = schedule
         self.clip = clip
         self.penalties = list(penalties)
-        self.signals = tuple({name: None for penalty in self.penalties for name in penalty.signals})
-        with torch.no_grad():  # a penalty that wants what this model has not is found out now
-            model.trace(data.validation[0].inputs[:1], signals=self.signals)
+        self._check_signals()
         self.stop_at_cost = stop_at_cost
         self.log_every = at_least("log_every", log_every, 1)
         self.metrics = nn.ModuleList(sequence_metrics() for _ in data.rungs)
@@ -104,9 +103,10 @@ class Learner(pl.LightningModule):
         self.round_started = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        signals = self.model.trace(batch.inputs, lengths=uneven_lengths(batch), signals=self.signals)
+        penalties = [term for term in self.penalties if self.schedule.learned or not term.once_learned]
+        signals = self.model.trace(batch.inputs, lengths=uneven_lengths(batch), signals=_wanted(penalties))
         costs = cost_bits(signals["logits"], batch.targets, batch.mask)
-        penalty = sum((term(signals, batch) for term in self.penalties), costs.new_zeros(()))
+        penalty = sum((term(signals, batch) for term in penalties), costs.new_zeros(()))
         loss = costs.mean() + penalty
         if not loss.isfinite():
             self._stop_nonfinite(f"loss is {loss.item()}", batch)
@@ -188,6 +188,13 @@ class Learner(pl.LightningModule):
 
     # Checkpoints and failures
 
+    def _check_signals(self) -> None:
+        try:
+            with torch.no_grad():
+                self.model.trace(self.data.validation[0].inputs[:1], signals=_wanted(self.penalties))
+        except ValueError as error:
+            raise ValueError(f"penalty: {error}") from error
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["learner"] = {
             "sequences": self.sequences,
@@ -209,6 +216,11 @@ class Learner(pl.LightningModule):
 def uneven_lengths(batch: Batch) -> Tensor | None:
     """The lengths, if some sequence of the batch is padded: the models are faster where none is."""
     return None if bool((batch.lengths == batch.inputs.shape[1]).all()) else batch.lengths
+
+
+def _wanted(penalties: Iterable[Penalty]) -> list[str]:
+    """The signals that some penalty wants, each once."""
+    return list({name: None for penalty in penalties for name in penalty.signals})
 
 
 def _mean_optimum(data: Data, batch: Batch) -> float:

@@ -139,6 +139,11 @@ class Schedule(LRScheduler):
         return self.last_epoch * self.batch_size
 
     @property
+    def learned(self) -> bool:
+        """Whether the validation has shown that the task is learned; a schedule that does not look never says so."""
+        return False
+
+    @property
     def finished(self) -> bool:
         """Whether the schedule has nothing more to do, so that the run may stop."""
         raise NotImplementedError
@@ -209,6 +214,10 @@ class HoldThenCosine(Schedule):
         self.passes = 0  # validations in a row that were below
         self.learned_at: int | None = None  # the sequences seen when the descent began
         super().__init__(optimizer, batch_size, max_sequences)
+
+    @property
+    def learned(self) -> bool:
+        return self.learned_at is not None
 
     @property
     def progress(self) -> float:

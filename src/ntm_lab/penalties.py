@@ -18,15 +18,17 @@ def entropy_bits(weighting: Tensor) -> Tensor:
 class WeightingEntropy:
     """``weight`` × the mean entropy of all heads' weightings over the steps that exist.
 
-    It keeps heads from the uniform weighting; too much of it freezes them where they start.
+    It makes heads sharp, and with that what was learned holds at lengths never trained. From the start of training it
+    freezes them where they are: it acts only when the task has been learned, unless ``once_learned`` is false.
     """
 
     signals = ("read_weighting", "write_weighting")
 
-    def __init__(self, weight: float = 0.1) -> None:
+    def __init__(self, weight: float = 0.1, once_learned: bool = True) -> None:
         if weight < 0:
             raise ValueError(f"penalty.weighting_entropy.weight={weight}: must not be negative")
         self.weight = weight
+        self.once_learned = once_learned
 
     def __call__(self, signals: Mapping[str, Tensor], batch: Batch) -> Tensor:
         entropy = entropy_bits(torch.cat([signals[name] for name in self.signals], 2)).mean(2)  # (B, T)

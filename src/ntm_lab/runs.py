@@ -100,7 +100,7 @@ def start(config: DictConfig) -> Run:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
         write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
-    trainer = _trainer(config, folder, None if checkpoint is None else checkpoint["learner"]["sequences"])
+    trainer = build_trainer(config, folder, None if checkpoint is None else checkpoint["learner"]["sequences"])
     return Run(folder, config, task, learner, trainer, resumed)
 
 
@@ -135,6 +135,30 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
     except ValueError as error:
         raise RunError(str(error)) from error
     return task, learner
+
+
+def build_trainer(config: DictConfig, folder: Path, resumed_at: int | None = None) -> pl.Trainer:
+    """The trainer with loggers, callbacks and checkpoints in a folder; ``resumed_at`` sequences, if it is resumed."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its hints and tips are not about this run
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own affair
+    loggers = [make(folder, resumed_at) for make in instantiate(config.logger).values()]
+    callbacks = [*instantiate(config.callbacks).values(), LastCheckpoint(folder / CHECKPOINT)]
+    steps = -(-config.max_sequences // config.data.batch_size)
+    return instantiate(config.trainer)(
+        default_root_dir=folder,
+        logger=loggers,
+        callbacks=callbacks,
+        plugins=[WholeCheckpointIO()],
+        max_epochs=-1,
+        max_steps=steps,
+        reload_dataloaders_every_n_epochs=1,  # a round is as long as the budget allows
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        log_every_n_steps=1,  # the learner knows when
+    )
 
 
 def load(folder: str | Path, slots: int | None = None) -> SequenceModel:
@@ -255,26 +279,3 @@ def _same_weights(folder: Path, learner: Learner, checkpoint: Mapping[str, Any])
 def _discard_if_empty(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _trainer(config: DictConfig, folder: Path, resumed_at: int | None) -> pl.Trainer:
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its hints and tips are not about this run
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own affair
-    loggers = [make(folder, resumed_at) for make in instantiate(config.logger).values()]
-    callbacks = [*instantiate(config.callbacks).values(), LastCheckpoint(folder / CHECKPOINT)]
-    steps = -(-config.max_sequences // config.data.batch_size)
-    return instantiate(config.trainer)(
-        default_root_dir=folder,
-        logger=loggers,
-        callbacks=callbacks,
-        plugins=[WholeCheckpointIO()],
-        max_epochs=-1,
-        max_steps=steps,
-        reload_dataloaders_every_n_epochs=1,  # a round is as long as the budget allows
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        log_every_n_steps=1,  # the learner knows when
-    )

@@ -1,0 +1,124 @@
+"""What the tests of whole runs share: train.py in this process, and runs that are built but not yet trained."""
+
+import contextlib
+import io
+import logging
+import runpy
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from ntm_lab.runs import Run, start
+
+ROOT = Path(__file__).parents[1]
+
+TINY = [
+    *("data.batch_size=4", "data.validate_every=8", "data.validation_sequences=4", "data.validation_rungs=2"),
+    *("max_sequences=24", "test.sequences=8", "test.difficulties=null", "logger=csv", "callbacks=none"),
+]
+TINY_NTM = [*TINY, "task.lengths=[1,4]", "task.bits=4", "memory.slots=16", "memory.width=6", "controller.size=16"]
+TINY_LSTM = [*TINY, "task.lengths=[1,4]", "task.bits=4", "model=lstm", "model.size=16", "model.layers=1"]
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@contextlib.contextmanager
+def unchanged_process() -> Iterator[None]:
+    """What a run sets for the whole process is set back: handlers of the log, torch's threads and denormals."""
+    handlers, level, threads = logging.root.handlers[:], logging.root.level, torch.get_num_threads()
+    try:
+        yield
+    finally:
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)
+
+
+def train_here(*arguments: str) -> Ended:
+    """``python train.py …`` to the letter, Hydra's command line and messages included, but without a new process."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    before = sys.argv
+    with unchanged_process(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        sys.argv = [str(ROOT / "train.py"), *arguments]
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 1 if ended.code else 0
+            if isinstance(ended.code, str):
+                err.write(ended.code)
+        finally:
+            sys.argv = before
+    return Ended(status, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def train() -> Callable[..., Ended]:
+    """``train("model=lstm", …)`` is ``python train.py model=lstm …`` in this process."""
+    return train_here
+
+
+@pytest.fixture(scope="session")
+def tiny_ntm() -> list[str]:
+    """Overrides for an NTM that copies up to four vectors of four bits: six steps and three validations."""
+    return TINY_NTM
+
+
+@pytest.fixture(scope="session")
+def tiny_lstm() -> list[str]:
+    """The same for the LSTM."""
+    return TINY_LSTM
+
+
+@pytest.fixture(scope="session")
+def composed() -> Callable[..., DictConfig]:
+    """``composed("model=lstm", …)``: the config that train.py would get, with the node ``hydra``."""
+
+    def compose_config(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return compose("config", [*overrides], return_hydra_config=True)
+
+    return compose_config
+
+
+@pytest.fixture
+def started(composed: Callable[..., DictConfig], tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """``started("model=lstm", …)``: a run that is built, with its folder, and waits for ``fit()``."""
+    count = 0
+
+    def start_run(*overrides: str) -> Run:
+        nonlocal count
+        count += 1
+        config = composed(*overrides)
+        with open_dict(config):
+            config.hydra.runtime.output_dir = str(tmp_path / f"run-{count}")
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        return start(config)
+
+    with unchanged_process():
+        yield start_run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny NTM's finished run, with all loggers and callbacks; to be looked at, not changed."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    everything = ["logger=default", "callbacks=default", "log_every=2", f"hydra.run.dir={folder}"]
+    ended = train_here(*TINY_NTM, *everything)
+    assert ended.status == 0, ended.err
+    return folder
