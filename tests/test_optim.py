@@ -214,8 +214,23 @@ def test_hold_then_cosine_holds_until_learned_then_falls() -> None:
 
 
 def test_hold_then_cosine_names_a_monitor_that_is_not_there() -> None:
-    with pytest.raises(ValueError, match=r"^schedule.monitor=loss: must be one of cost, exact$"):
-        scheduled(HoldThenCosine, monitor="loss").observe({"exact": 1.0, "cost": 0.0})
+    with pytest.raises(ValueError, match=r"^schedule.monitor=loss: must be one of cost, wrong_bits$"):
+        scheduled(HoldThenCosine, monitor="loss")
+
+
+def test_hold_then_cosine_starts_over_when_what_was_learned_is_lost() -> None:
+    schedule = scheduled(HoldThenCosine, patience=2, sequences=100, final=0.5)
+    for value in (0.0, 0.0, 1.0):
+        schedule.observe({"wrong_bits": value})
+    assert schedule.learned and rate_after(schedule, 50) == pytest.approx(2 * 0.75)
+    schedule.observe({"wrong_bits": 1.0})  # the second in a row
+    assert not schedule.learned and rate_after(schedule, 500) == 2
+    for value in (0.0, 0.0):
+        schedule.observe({"wrong_bits": value})
+    assert rate_after(schedule, 100) == pytest.approx(1) and schedule.finished
+    for value in (1.0, 1.0):  # too late: the descent is complete
+        schedule.observe({"wrong_bits": value})
+    assert schedule.learned and rate_after(schedule, 100) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("interrupted_at", [0, 1, 2, 3, 5], ids=lambda at: f"after validation {at}")

@@ -188,8 +188,11 @@ class HoldThenCosine(Schedule):
     """The full learning rate until the task is learned, then half a cosine down to `final`, where it stays.
 
     Learned is: ``validation[monitor]`` was below `below` in `patience` validations in a row. The descent takes
-    `sequences` sequences from then on, and when it is complete the schedule is finished.
+    `sequences` sequences from then on, and when it is complete the schedule is finished. What is lost on the way (not
+    below in as many validations in a row) has to be learned again, at the full rate.
     """
+
+    MONITORS = ("cost", "wrong_bits")
 
     def __init__(
         self,
@@ -202,6 +205,8 @@ class HoldThenCosine(Schedule):
         sequences: int = 4800,
         final: float = 0.02,
     ) -> None:
+        if monitor not in self.MONITORS:
+            raise ValueError(f"schedule.monitor={monitor}: must be one of {', '.join(self.MONITORS)}")
         _require("schedule.below", below, lambda below: below > 0, "above 0")
         at_least("schedule.patience", patience, 1)
         at_least("schedule.sequences", sequences, 1)
@@ -211,7 +216,7 @@ class HoldThenCosine(Schedule):
         self.patience = patience
         self.sequences = sequences
         self.final = final
-        self.passes = 0  # validations in a row that were below
+        self.streak = 0  # validations in a row that were below, or as a negative number that were not
         self.learned_at: int | None = None  # the sequences seen when the descent began
         super().__init__(optimizer, batch_size, max_sequences)
 
@@ -232,11 +237,12 @@ class HoldThenCosine(Schedule):
         return _half_cosine(self.progress, self.final)
 
     def observe(self, validation: Mapping[str, float]) -> None:
-        if self.monitor not in validation:
-            raise ValueError(f"schedule.monitor={self.monitor}: must be one of {', '.join(sorted(validation))}")
-        self.passes = self.passes + 1 if validation[self.monitor] < self.below else 0
-        if self.learned_at is None and self.passes >= self.patience:
+        passed = validation[self.monitor] < self.below
+        self.streak = max(self.streak, 0) + 1 if passed else min(self.streak, 0) - 1
+        if not self.learned and self.streak >= self.patience:
             self.learned_at = self.seen
+        elif self.learned and not self.finished and self.streak <= -self.patience:
+            self.learned_at = None
 
 
 def _half_cosine(progress: float, final: float) -> float:

@@ -22,6 +22,7 @@ from hydra.errors import CompactHydraException, InstantiationException
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from ntm_lab.checkpoints import LastCheckpoint, WholeCheckpointIO
 from ntm_lab.checks import at_least, positive
@@ -70,6 +71,11 @@ class Run(NamedTuple):
             "overlap": learner.data.overlaps(),
         }
         write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
+        for logger in self.trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):  # its table of runs, by settings and result
+                hardest = {f"hp/{name}": test[0][name] for name in ("cost_bits", "wrong_bits", "exact")}
+                logger.log_hyperparams(_flat(self.config), hardest | {"hp/seconds": learner.seconds})
+                logger.finalize("success")
         return results
 
 
@@ -274,6 +280,17 @@ def _same_weights(folder: Path, learner: Learner, checkpoint: Mapping[str, Any])
     if own != saved:
         names = ", ".join(sorted(name for name in own.keys() | saved.keys() if own.get(name) != saved.get(name)))
         raise RunError(f"resume={folder}: its {CHECKPOINT} is of another model than its {CONFIG}: {names} differ")
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings by their dotted keys, without those that only say what class serves them."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif not key.startswith("_") and not prefix.startswith(("callbacks.", "logger.")):
+            flat[prefix + key] = value if isinstance(value, int | float | str) else str(value)
+    return flat
 
 
 def _discard_if_empty(folder: Path) -> None:
