@@ -1,6 +1,7 @@
 """What the tests of whole runs share: train.py in this process, and runs that are built but not yet trained."""
 
 import contextlib
+import hashlib
 import io
 import logging
 import runpy
@@ -103,8 +104,10 @@ def started(composed: Callable[..., DictConfig], tmp_path: Path) -> Iterator[Cal
         nonlocal count
         count += 1
         config = composed(*overrides)
+        folder = tmp_path / f"run-{count}"
+        folder.mkdir()  # as Hydra does
         with open_dict(config):
-            config.hydra.runtime.output_dir = str(tmp_path / f"run-{count}")
+            config.hydra.runtime.output_dir = str(folder)
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]
@@ -122,3 +125,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ended = train_here(*TINY_NTM, *everything)
     assert ended.status == 0, ended.err
     return folder
+
+
+@pytest.fixture(scope="session")
+def digest() -> Callable[[Path], str]:
+    """A hash of a folder: of the names, contents and times of change of all files."""
+
+    def of(folder: Path) -> str:
+        parts = [
+            f"{path.relative_to(folder)} {path.stat().st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        ]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    return of

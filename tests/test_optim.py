@@ -220,11 +220,13 @@ def test_hold_then_cosine_names_a_monitor_that_is_not_there() -> None:
 
 def test_hold_then_cosine_starts_over_when_what_was_learned_is_lost() -> None:
     schedule = scheduled(HoldThenCosine, patience=2, sequences=100, final=0.5)
-    for value in (0.0, 0.0, 1.0):
+    for value in (0.0, 0.0):
         schedule.observe({"wrong_bits": value})
     assert schedule.learned and rate_after(schedule, 50) == pytest.approx(2 * 0.75)
-    schedule.observe({"wrong_bits": 1.0})  # the second in a row
+    schedule.observe({"wrong_bits": 1.0})
     assert not schedule.learned and rate_after(schedule, 500) == 2
+    schedule.observe({"wrong_bits": 0.0})
+    assert rate_after(schedule, 10) == 2
     for value in (0.0, 0.0):
         schedule.observe({"wrong_bits": value})
     assert rate_after(schedule, 100) == pytest.approx(1) and schedule.finished
@@ -235,7 +237,7 @@ def test_hold_then_cosine_starts_over_when_what_was_learned_is_lost() -> None:
 
 @pytest.mark.parametrize("interrupted_at", [0, 1, 2, 3, 5], ids=lambda at: f"after validation {at}")
 def test_schedule_state_goes_through_a_checkpoint(interrupted_at: int) -> None:
-    """Learned at the third validation of seven; interrupted before, between the two passes, and during the descent."""
+    """Learned at the third validation, lost at the fourth, learned again; interrupted before, between and after."""
 
     def validations(schedule: HoldThenCosine, values: list[float]) -> list[tuple[float, bool]]:
         heard = []
@@ -244,7 +246,7 @@ def test_schedule_state_goes_through_a_checkpoint(interrupted_at: int) -> None:
             heard.append((rate_after(schedule, 50), schedule.finished))
         return heard
 
-    values = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
+    values = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     whole = validations(scheduled(HoldThenCosine, sequences=200), values)
     assert [rate for rate, _ in whole[:2]] == [2, 2] and whole[-1] == (pytest.approx(0.04), True)
 

@@ -188,8 +188,8 @@ class HoldThenCosine(Schedule):
     """The full learning rate until the task is learned, then half a cosine down to `final`, where it stays.
 
     Learned is: ``validation[monitor]`` was below `below` in `patience` validations in a row. The descent takes
-    `sequences` sequences from then on, and when it is complete the schedule is finished. What is lost on the way (not
-    below in as many validations in a row) has to be learned again, at the full rate.
+    `sequences` sequences from then on, and when it is complete the schedule is finished. A validation on the way that is
+    not below means that the task was not learned yet: the full rate again, and a descent from the start later.
     """
 
     MONITORS = ("cost", "wrong_bits")
@@ -216,7 +216,7 @@ class HoldThenCosine(Schedule):
         self.patience = patience
         self.sequences = sequences
         self.final = final
-        self.streak = 0  # validations in a row that were below, or as a negative number that were not
+        self.passes = 0  # validations in a row that were below
         self.learned_at: int | None = None  # the sequences seen when the descent began
         super().__init__(optimizer, batch_size, max_sequences)
 
@@ -237,12 +237,13 @@ class HoldThenCosine(Schedule):
         return _half_cosine(self.progress, self.final)
 
     def observe(self, validation: Mapping[str, float]) -> None:
-        passed = validation[self.monitor] < self.below
-        self.streak = max(self.streak, 0) + 1 if passed else min(self.streak, 0) - 1
-        if not self.learned and self.streak >= self.patience:
-            self.learned_at = self.seen
-        elif self.learned and not self.finished and self.streak <= -self.patience:
+        if self.finished:
+            return
+        self.passes = self.passes + 1 if validation[self.monitor] < self.below else 0
+        if not self.passes:
             self.learned_at = None
+        elif not self.learned and self.passes >= self.patience:
+            self.learned_at = self.seen
 
 
 def _half_cosine(progress: float, final: float) -> float:

@@ -14,8 +14,9 @@ def write(memory: Tensor, weighting: Tensor, erase: Tensor, add: Tensor) -> Tens
 
     memory (B, N, W), weighting (B, H, N), erase and add (B, H, W) -> (B, N, W).
     """
-    if weighting.shape[1] == 1:  # the product over one head is that head's outer product, an order cheaper
-        kept = 1 - weighting.transpose(1, 2) @ erase
+    if weighting.shape[1] == 1:  # no product to take: what is erased is one outer product, and far cheaper
+        erased = weighting.transpose(1, 2) @ erase
     else:
-        kept = (1 - weighting.unsqueeze(-1) * erase.unsqueeze(-2)).prod(1)
-    return torch.baddbmm(memory * kept, weighting.transpose(1, 2), add)
+        erased = 1 - (1 - weighting.unsqueeze(-1) * erase.unsqueeze(-2)).prod(1)
+    kept = torch.addcmul(memory, memory, erased, value=-1)
+    return torch.baddbmm(kept, weighting.transpose(1, 2), add)

@@ -19,7 +19,7 @@ def content_weighting(memory: Tensor, key: Tensor, strength: Tensor) -> Tensor:
     memory (B, N, W), key (B, K, W), strength (B, K, 1) -> (B, K, N).
     """
     direction = key * torch.rsqrt(key.square().sum(-1, keepdim=True) + NORM_GUARD)
-    inverse_norm = torch.rsqrt(memory.square().sum(-1) + NORM_GUARD)  # (B, N)
+    inverse_norm = torch.rsqrt((memory * memory).sum(-1) + NORM_GUARD)  # (B, N); square() is several times slower
     similarity = (direction * strength) @ memory.transpose(1, 2) * inverse_norm.unsqueeze(1)
     return similarity.softmax(-1)
 

@@ -1,0 +1,55 @@
+"""The command itself, as a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def train(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+
+
+
+def test_a_run_ends_with_a_table_and_its_folder(tiny_ntm: list[str], tmp_path: Path) -> None:
+    ended = train([*tiny_ntm, "callbacks=progress"], tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    results = json.loads((folder / "results.json").read_text())
+    lines = ended.stdout.splitlines()
+    assert lines[-1] == f"results in {folder}"
+    assert any(line.split() == ["fresh", "sequences", "n", "cost,", "bits", "wrong", "bits", "exact"] for line in lines)
+    row = next(line.split() for line in lines if line.startswith("length 4"))
+    assert row[2:4] == ["8", f"{results['test'][0]['cost_bits']:.4f}"]
+    assert "24 sequences in " in ended.stdout
+    assert "24/24" in ended.stderr and "wrong bits=" in ended.stderr
+    assert "Warning" not in ended.stdout + ended.stderr
+
+
+def test_help_lists_every_group_with_its_choices(tmp_path: Path) -> None:
+    ended = train(["--help"], tmp_path)
+    assert ended.returncode == 0
+    listed = dict(line.split(": ", 1) for line in ended.stdout.split("== Config ==")[0].splitlines() if ": " in line)
+    conf = ROOT / "conf"
+    folders = {path.parent for path in conf.rglob("*.yaml")} - {conf}
+    for folder in folders:
+        choices = sorted(path.stem for path in folder.glob("*.yaml"))
+        assert listed[str(folder.relative_to(conf))].split(", ") == choices
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_makes_a_folder_for_each_of_its_runs(tiny_ntm: list[str], tmp_path: Path) -> None:
+    ended = train(["-m", *tiny_ntm, "data.batch_size=1,4", f"hydra.sweep.dir={tmp_path / 'sweep'}"], tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    found = {path.parent for path in (tmp_path / "sweep").rglob("results.json")}
+    runs = [json.loads((folder / "results.json").read_text()) for folder in found]
+    assert sorted((run["sequences"], run["steps"]) for run in runs) == [(24, 6), (24, 24)]
+    assert {folder.parent for folder in found} == {tmp_path / "sweep"}
+    assert all(f"results in {folder}" in ended.stdout for folder in found)
