@@ -44,9 +44,11 @@ UNKNOWN = [
 AT_LEAST_1 = "must be a whole number of at least 1"
 SIZES = [
     ([f"{key}={value}"], [f"{key}={value}: {AT_LEAST_1}"])
-    for key in ("memory.slots", "memory.width", "model.read_heads", "model.write_heads", "model.shift_range")
-    + ("controller.size", "controller.layers", "data.batch_size", "data.validate_every", "data.validation_rungs")
-    + ("data.validation_sequences", "max_sequences", "log_every", "threads", "test.sequences")
+    for key in (
+        *("memory.slots", "memory.width", "model.read_heads", "model.write_heads", "model.shift_range"),
+        *("controller.size", "controller.layers", "data.batch_size", "data.validate_every", "data.validation_rungs"),
+        *("data.validation_sequences", "max_sequences", "log_every", "threads", "test.sequences"),
+    )
     for value in ("0", "-3")
 ] + [
     (["task.bits=0"], ["task.bits=0: must be at least 1"]),
@@ -93,7 +95,7 @@ OTHER_TASKS = [
     (["task=ngrams", "data.mixed_lengths=true"], ["data.mixed_lengths=true: ", "only false is allowed"]),
     (["model=lstm", "model.size=0"], [f"model.size=0: {AT_LEAST_1}"]),
     (["model=lstm", "model.layers=-1"], [f"model.layers=-1: {AT_LEAST_1}"]),
-    (["model=lstm", "penalty=weighting_entropy"], ["penalty", "read_weighting", "hidden"]),
+    (["model=lstm", "penalty=weighting_entropy"], ["read_weighting", "hidden"]),
 ]
 
 

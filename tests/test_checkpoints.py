@@ -48,7 +48,7 @@ def test_an_error_leaves_the_old_one(failing: str, error: type, old: Path, monke
 
 def test_what_would_have_to_be_executed_is_not_loaded(tmp_path: Path) -> None:
     torch.save({"path": Path("/")}, tmp_path / "other.ckpt")
-    with pytest.raises(Exception, match="weights_only|Weights only"):
+    with pytest.raises(Exception, match=r"weights_only|Weights only"):
         WholeCheckpointIO().load_checkpoint(tmp_path / "other.ckpt", weights_only=False)
 
 

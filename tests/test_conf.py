@@ -49,7 +49,11 @@ def choosing(choices: dict[str, dict[str, str]]) -> Callable[[Path], list[str]]:
                 group, choice = str(folder), str(path.relative_to(CONF / folder).with_suffix(""))
                 if group == "recipe" and choice != "none":
                     pairs = [(model, task) for model in MODELS for task in TASKS if f"{model}_{task}" == choice]
-                    return [f"{group}={value}" for pair in pairs for group, value in zip(("model", "task"), pair, strict=True)]
+                    return [
+                        f"{group}={value}"
+                        for pair in pairs
+                        for group, value in zip(("model", "task"), pair, strict=True)
+                    ]
                 if group in choices[model]:
                     return [f"model={model}"] * (model != MODELS[0]) + [f"{group}={choice}"]
         return []

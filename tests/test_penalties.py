@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ntm_lab.penalties import WeightingEntropy, entropy_bits
+from ntm_lab.penalties import Entropy, entropy_bits
 from ntm_lab.types import Batch
 
 UNIFORM = torch.full((4,), 1 / 4)  # 2 bits
+WEIGHTINGS = ("read_weighting", "write_weighting")
 ONE_HOT = torch.tensor([0.0, 1.0, 0.0, 0.0])  # 0 bits
 
 
@@ -37,25 +38,25 @@ def test_penalty_is_the_weighted_mean_over_all_heads() -> None:
         "read_weighting": torch.stack((UNIFORM, ONE_HOT)).expand(2, 3, -1, -1),
         "write_weighting": UNIFORM.expand(2, 3, 1, -1),
     }
-    assert WeightingEntropy(0.3)(signals, batch(3, 3)).item() == pytest.approx(0.3 * 4 / 3)
-    assert WeightingEntropy(0.0)(signals, batch(3, 3)).item() == 0
+    assert Entropy(WEIGHTINGS, 0.3)(signals, batch(3, 3)).item() == pytest.approx(0.3 * 4 / 3)
+    assert Entropy(WEIGHTINGS, 0.0)(signals, batch(3, 3)).item() == 0
 
 
 def test_padding_does_not_count() -> None:
     """Of the three steps that exist one is uniform, and so are the two that do not."""
     steps = torch.stack((torch.stack((UNIFORM, UNIFORM, UNIFORM)), torch.stack((ONE_HOT, ONE_HOT, UNIFORM))))
-    signals = dict.fromkeys(WeightingEntropy.signals, steps.unsqueeze(2))
+    signals = dict.fromkeys(WEIGHTINGS, steps.unsqueeze(2))
     padded = batch(1, 2)._replace(inputs=torch.zeros(2, 3, 1))
-    assert WeightingEntropy(1.0)(signals, padded).item() == pytest.approx(2 / 3)
+    assert Entropy(WEIGHTINGS, 1.0)(signals, padded).item() == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("weighting", [UNIFORM, ONE_HOT], ids=["uniform", "one-hot"])
 def test_gradient_is_finite(weighting: Tensor) -> None:
     steps = weighting.expand(1, 1, 1, -1).clone().requires_grad_()
-    WeightingEntropy()(dict.fromkeys(WeightingEntropy.signals, steps), batch(1)).backward()
+    Entropy(WEIGHTINGS)(dict.fromkeys(WEIGHTINGS, steps), batch(1)).backward()
     assert steps.grad is not None and steps.grad.isfinite().all()
 
 
 def test_error_names_setting_and_value() -> None:
-    with pytest.raises(ValueError, match=r"^penalty\.weighting_entropy\.weight=-0\.1: "):
-        WeightingEntropy(-0.1)
+    with pytest.raises(ValueError, match=r"^penalty weight=-0\.1: "):
+        Entropy(WEIGHTINGS, -0.1)

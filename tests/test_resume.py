@@ -80,7 +80,7 @@ def killed_and_not(tiny_ntm: list[str], tmp_path_factory: pytest.TempPathFactory
 
 
 def test_the_kills_fall_between_checkpoints() -> None:
-    """By the same draw: most are not at the end of a round, and the first is before the first checkpoint but one."""
+    """By the same draw: most are not at the end of a round, and they are spread over the rounds."""
     steps = sorted(random.Random(0).sample(range(2, STEPS - 4), KILLS))
     assert sum(step % ROUND != 0 for step in steps) >= 4
     assert len({step // ROUND for step in steps}) >= 3
@@ -91,7 +91,9 @@ def differences(one: Any, other: Any, path: str = "") -> list[str]:
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         return [found for key in one for found in differences(one[key], other[key], f"{path}/{key}")]
     if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
-        return [found for index in range(len(one)) for found in differences(one[index], other[index], f"{path}/{index}")]
+        return [
+            found for index in range(len(one)) for found in differences(one[index], other[index], f"{path}/{index}")
+        ]
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         return [] if one.dtype == other.dtype and torch.equal(one, other) else [path]
     return [] if one == other or (one != one and other != other) else [path]
@@ -104,8 +106,9 @@ def load(folder: Path) -> dict[str, Any]:
 def test_a_killed_run_ends_with_the_same_weights_and_states(killed_and_not: tuple[Path, Path]) -> None:
     whole, killed = (load(folder) for folder in killed_and_not)
     assert whole["global_step"] == killed["global_step"] == STEPS
-    for part in ("state_dict", "optimizer_states", "lr_schedulers", "Data", "learner"):
-        assert set(differences(whole[part], killed[part])) <= {"/seconds"}, part
+    for checkpoint in (whole, killed):
+        del checkpoint["loops"]  # Lightning's own counters of starts and ends; what it counts by is global_step
+    assert {"state_dict", "optimizer_states", "lr_schedulers", "Data", "learner"} <= whole.keys()
     assert set(differences(whole, killed)) <= {"/learner/seconds"}
     assert whole["Data"]["curriculum"]["observed"] == 4 * STEPS
     assert whole["lr_schedulers"][0]["_last_lr"] == pytest.approx([0.02 * whole["lr_schedulers"][0]["base_lrs"][0]])
@@ -177,7 +180,9 @@ def test_a_larger_budget_goes_on_as_if_it_had_been_so_from_the_start(
     whole, longer = load(tmp_path / "whole"), load(tmp_path / "longer")
     assert differences(whole["state_dict"], longer["state_dict"]) == []
     assert differences(whole["Data"], longer["Data"]) == []
-    assert [row["val/cost"] for row in rows(tmp_path / "whole")] == [row["val/cost"] for row in rows(tmp_path / "longer")]
+    assert [row["val/cost"] for row in rows(tmp_path / "whole")] == [
+        row["val/cost"] for row in rows(tmp_path / "longer")
+    ]
     assert OmegaConf.load(tmp_path / "longer" / "results.json").test[0].n == 5
 
 

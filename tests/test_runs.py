@@ -67,7 +67,7 @@ def test_slots_of_their_own_cannot_be_more(
 def test_an_lstm_has_no_slots(started: Started, tiny_lstm: list[str]) -> None:
     run = started(*tiny_lstm, "max_sequences=4")
     run.fit()
-    with pytest.raises(ValueError, match="slots=40: .* without a memory"):
+    with pytest.raises(ValueError, match=r"slots=40: .* without a memory"):
         ntm_lab.load(run.folder, slots=40)
 
 
@@ -142,3 +142,12 @@ def test_a_folder_is_named_by_model_task_and_time(
 
 def test_two_folders_never_have_the_same_name(composed: Callable[..., DictConfig]) -> None:
     assert composed().hydra.run.dir != composed().hydra.run.dir
+
+
+def test_a_sweep_of_many_settings_has_a_folder_name_that_a_disk_can_hold(
+    train: Callable[..., Any], tiny_ntm: list[str], tmp_path: Path
+) -> None:
+    """Names of more than 255 bytes are refused by most file systems."""
+    ended = train("-m", *tiny_ntm, "optimizer.lr=0.01", "seed=3", "max_sequences=4", f"hydra.sweep.dir={tmp_path}")
+    assert ended.status == 0, ended.err
+    assert len(list(tmp_path.rglob("results.json"))) == 1

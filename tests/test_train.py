@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 
 
@@ -15,7 +13,6 @@ def train(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str
     command = [sys.executable, str(ROOT / "train.py"), *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
-
 
 
 def test_a_run_ends_with_a_table_and_its_folder(tiny_ntm: list[str], tmp_path: Path) -> None:
@@ -45,11 +42,16 @@ def test_help_lists_every_group_with_its_choices(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sweep_makes_a_folder_for_each_of_its_runs(tiny_ntm: list[str], tmp_path: Path) -> None:
-    ended = train(["-m", *tiny_ntm, "data.batch_size=1,4", f"hydra.sweep.dir={tmp_path / 'sweep'}"], tmp_path)
+QUICK = ["max_sequences=8", "data.validation_sequences=2", "test.sequences=2", "logger=none", "callbacks=none"]
+
+
+def test_a_sweep_makes_a_folder_for_each_of_its_runs(tmp_path: Path) -> None:
+    ended = train(["-m", *QUICK, "data.batch_size=1,4"], tmp_path)
     assert ended.returncode == 0, ended.stderr
-    found = {path.parent for path in (tmp_path / "sweep").rglob("results.json")}
+    (sweep,) = (tmp_path / "runs").iterdir()
+    assert sweep.name.startswith("sweep-")
+    found = {path.parent for path in sweep.rglob("results.json")}
     runs = [json.loads((folder / "results.json").read_text()) for folder in found]
-    assert sorted((run["sequences"], run["steps"]) for run in runs) == [(24, 6), (24, 24)]
-    assert {folder.parent for folder in found} == {tmp_path / "sweep"}
+    assert sorted((run["sequences"], run["steps"]) for run in runs) == [(8, 2), (8, 8)]
+    assert {folder.parent for folder in found} == {sweep}
     assert all(f"results in {folder}" in ended.stdout for folder in found)

@@ -188,8 +188,8 @@ class HoldThenCosine(Schedule):
     """The full learning rate until the task is learned, then half a cosine down to `final`, where it stays.
 
     Learned is: ``validation[monitor]`` was below `below` in `patience` validations in a row. The descent takes
-    `sequences` sequences from then on, and when it is complete the schedule is finished. A validation on the way that is
-    not below means that the task was not learned yet: the full rate again, and a descent from the start later.
+    `sequences` sequences from then on, and when it is complete the schedule is finished. A validation on the way that
+    is not below means that the task was not learned yet: the full rate again, and a descent from the start later.
     """
 
     MONITORS = ("cost", "wrong_bits")

@@ -52,7 +52,11 @@ class Run(NamedTuple):
     def fit(self) -> None:
         """Train to the end, from the last checkpoint if the run is resumed."""
         checkpoint = self.folder / CHECKPOINT if self.resumed else None
-        self.trainer.fit(self.learner, datamodule=self.learner.data, ckpt_path=checkpoint, weights_only=True)
+        try:
+            self.trainer.fit(self.learner, datamodule=self.learner.data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # how the trainer ends after Ctrl-C
+            print(f"\nstopped; `python train.py resume={self.folder}` goes on from the last validation")
+            raise
 
     def report(self, test: list[dict[str, Any]]) -> dict[str, Any]:
         """Write ``results.json``, with the rows of a test on fresh sequences, and return what it says."""
@@ -99,8 +103,7 @@ def start(config: DictConfig) -> Run:
         if checkpoint is not None:
             _same_weights(folder, learner, checkpoint)
     finally:
-        if made != folder or not any(made.iterdir()):
-            _discard_if_empty(made)
+        _discard_if_empty(made)
 
     if not resumed:
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,6 +119,9 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
         torch.set_num_threads(at_least("threads", config.threads, 1))
         torch.set_flush_denormal(True)  # a near-empty memory is full of denormals: slow, and worth nothing
         task = instantiate(config.task)
+        at_least("test.sequences", config.test.sequences, 1)
+        for difficulty in config.test.difficulties or []:
+            _check_difficulty(task, difficulty)
         data = instantiate(config.data)(
             task,
             instantiate(config.curriculum)(task),
@@ -272,6 +278,14 @@ def _resolved(config: DictConfig, choices: Mapping[str, str]) -> DictConfig:
     resolved = OmegaConf.create({"choices": own})
     resolved.merge_with(OmegaConf.to_container(config, resolve=True))
     return resolved
+
+
+def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
+    """Find out before training that the test after it would fail."""
+    try:
+        task.sample(1, dict(difficulty), torch.Generator())
+    except ValueError as error:
+        raise ValueError(f"test.difficulties={difficulty}: {error}") from error
 
 
 def _same_weights(folder: Path, learner: Learner, checkpoint: Mapping[str, Any]) -> None:

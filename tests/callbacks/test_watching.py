@@ -33,9 +33,7 @@ def test_a_picture_comes_every_so_many_validations(started: Callable[..., Run], 
 
     pictures.draw = noting
     run.fit()
-    assert [title.split(" after ")[1] for title in titles] == [
-        f"{count} sequences" for count in (8, 16, 24, 24)
-    ]
+    assert [title.split(" after ")[1] for title in titles] == [f"{count} sequences" for count in (8, 16, 24, 24)]
     assert Path(run.folder / "episode.png").stat().st_size > 10_000
 
 

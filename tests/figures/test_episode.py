@@ -57,7 +57,9 @@ def test_an_ntm_has_a_panel_for_every_head_and_its_memory(ntm: NTM, batch: Batch
     ]
     assert len(figure.axes) == 2 * len(found)  # a colour bar each
     for title, (values, limits, _, ylabel) in found.items():
-        assert ylabel == ("slot" if "weighting" in title else "channel" if "put" in title or title == "target" else "width")
+        assert ylabel == (
+            "slot" if "weighting" in title else "channel" if "put" in title or title == "target" else "width"
+        )
         assert values.shape[1] == (12 if title == "memory at the end" else 9)
         if "weighting" in title or title.startswith(("target", "output")):
             assert limits == (0, 1)
