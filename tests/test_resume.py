@@ -219,6 +219,16 @@ def truncate(part: str, keep: float) -> Callable[[Path], None]:
     return damage
 
 
+def cut_before(text: str) -> Callable[[Path], None]:
+    """What is left of the saved config is sound YAML or not, by where it is cut."""
+
+    def damage(folder: Path) -> None:
+        whole = (folder / "config.yaml").read_text()
+        (folder / "config.yaml").write_text(whole[: whole.rindex(text)])
+
+    return damage
+
+
 def setting(key: str, value: Any) -> Callable[[Path], None]:
     """Another value in the saved config, as if by hand."""
 
@@ -240,7 +250,8 @@ REFUSED = {
     "checkpoint cut in half": (truncate(CHECKPOINT, 0.5), [], [f"its {CHECKPOINT} is damaged or only half written"]),
     "checkpoint nearly whole": (truncate(CHECKPOINT, 0.99), [], [f"its {CHECKPOINT} is damaged or only half written"]),
     "checkpoint empty": (truncate(CHECKPOINT, 0), [], [f"its {CHECKPOINT} is damaged or only half written"]),
-    "config cut": (truncate("config.yaml", 0.5), [], ["config.yaml"]),
+    "config cut between two keys": (cut_before("threads:"), [], ["config.yaml"]),
+    "config cut within a key": (cut_before("s: 1\nlog_every"), [], ["its config.yaml cannot be read"]),
     "config empty": (truncate("config.yaml", 0), [], ["its config.yaml cannot be read"]),
     "another model": (None, ["model=lstm"], ["model=ntm, not lstm"]),
     "another task": (None, ["task=sort"], ["task=copy, not sort"]),
