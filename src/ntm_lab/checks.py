@@ -1,6 +1,7 @@
 """Checks of settings, whose errors name the key, the value given and what is allowed."""
 
 import math
+from collections.abc import Callable
 
 
 def at_least(key: str, value: int, least: int) -> int:
@@ -10,8 +11,30 @@ def at_least(key: str, value: int, least: int) -> int:
     return value
 
 
+def number(key: str, value: float, holds: Callable[[float], bool] = math.isfinite, allowed: str = "finite") -> float:
+    """The value, if it is a number that ``holds``, which ``allowed`` says in words; ValueError if not."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+        raise ValueError(f"{key}={value}: must be a number, {allowed}")
+    return value
+
+
 def positive(key: str, value: float) -> float:
     """The value, if it is a finite number above 0; ValueError if not."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{key}={value}: must be a number above 0")
+    return number(key, value, lambda value: 0 < value < math.inf, "above 0")
+
+
+def not_negative(key: str, value: float) -> float:
+    """The value, if it is a finite number of at least 0; ValueError if not."""
+    return number(key, value, lambda value: 0 <= value < math.inf, "at least 0")
+
+
+def share(key: str, value: float) -> float:
+    """The value, if it is between 0 and 1; ValueError if not."""
+    return number(key, value, lambda value: 0 <= value <= 1, "between 0 and 1")
+
+
+def switch(key: str, value: bool) -> bool:
+    """The value, if it is true or false; ValueError if not."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{key}={value}: must be true or false")
     return value

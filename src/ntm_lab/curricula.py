@@ -6,18 +6,13 @@ A point is one difficulty, the value of every axis; the ranges of the task span 
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from ntm_lab.checks import at_least
+from ntm_lab.checks import at_least, not_negative, positive, share
 from ntm_lab.types import Difficulty, Ranges, Task
-
-
-def _require(key: str, value: float, holds: Callable[[float], bool], allowed: str) -> None:
-    if not (isinstance(value, int | float) and holds(value)):
-        raise ValueError(f"curriculum.{key}={value}: must be {allowed}")
 
 
 def _uniform(ranges: Ranges, generator: torch.Generator) -> dict[str, int]:
@@ -72,7 +67,7 @@ class Growing:
     measures_gain = False
 
     def __init__(self, task: Task, threshold: float = 1.0, window: int = 10) -> None:
-        _require("threshold", threshold, lambda bits: bits > 0, "above 0")
+        positive("curriculum.threshold", threshold)
         at_least("curriculum.window", window, 1)
         self.task = task
         self.threshold = threshold
@@ -103,7 +98,7 @@ class LookBack(Growing):
 
     def __init__(self, task: Task, threshold: float = 1.0, window: int = 10, mix: float = 0.1) -> None:
         super().__init__(task, threshold, window)
-        _require("mix", mix, lambda share: 0 <= share <= 1, "between 0 and 1")
+        share("curriculum.mix", mix)
         self.mix = mix
 
     def mixed_in(self) -> Ranges:
@@ -162,9 +157,9 @@ class PredictionGain:
         epsilon: float = 0.05,
         history: int = 1000,
     ) -> None:
-        _require("eta", eta, lambda rate: 0 < rate < math.inf, "above 0")
-        _require("beta", beta, lambda bonus: 0 <= bonus < math.inf, "at least 0")
-        _require("epsilon", epsilon, lambda share: 0 < share <= 1, "above 0 and at most 1")  # at 0 a π(i) could vanish
+        positive("curriculum.eta", eta)
+        not_negative("curriculum.beta", beta)
+        positive("curriculum.epsilon", share("curriculum.epsilon", epsilon))  # at 0 a π(i) could vanish
         at_least("curriculum.history", history, 2)
         self.eta, self.beta, self.epsilon, self.history = eta, beta, epsilon, history
         values = [range(low, high + 1) for low, high in task.ranges.values()]

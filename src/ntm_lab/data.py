@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from ntm_lab.checks import at_least
+from ntm_lab.checks import at_least, switch
 from ntm_lab.types import Batch, Curriculum, Difficulty, Task
 
 VALIDATION_SEED = 1  # of all runs, so that they are validated on the same sequences
@@ -72,7 +72,7 @@ class Data(pl.LightningDataModule):
         validation_sequences: int = 64,
     ) -> None:
         super().__init__()
-        if mixed_lengths and not task.mixable:
+        if switch("data.mixed_lengths", mixed_lengths) and not task.mixable:
             raise ValueError("data.mixed_lengths=true: this task's sequences cannot be mixed, only false is allowed")
         self.task = task.split("training")
         self.curriculum = curriculum

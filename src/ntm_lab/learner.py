@@ -1,5 +1,6 @@
 """How a model learns: the one LightningModule."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from ntm_lab.checks import at_least
+from ntm_lab.checks import at_least, number
 from ntm_lab.data import Data, label
 from ntm_lab.metrics import cost_bits, cost_bits_of_probabilities, sequence_metrics, wrong_bits
 from ntm_lab.nonfinite import stop_nonfinite
@@ -61,11 +62,12 @@ class Learner(pl.LightningModule):
         log_every: int = 10,
     ) -> None:
         super().__init__()
-        if stop_at_cost is not None and stop_at_cost <= 0:
-            raise ValueError(f"stop_at_cost={stop_at_cost}: must be above 0, or null for never")
+        if stop_at_cost is not None:
+            number("stop_at_cost", stop_at_cost, lambda bits: bits > 0, "above 0, or null for never")
         self.model = model
         self.data = data
         self.costs = torch.zeros(0)  # of the sequences of the last batch
+        self.batch = data.validation[0]  # the last batch, once there is one
         self.optimizer = optimizer
         self.schedule = schedule
         self.clip = clip
@@ -180,6 +182,8 @@ class Learner(pl.LightningModule):
         for rung, result in zip(self.data.rungs, results, strict=True):
             values.update({f"val_{name}/{label(rung)}": value for name, value in result.items()})
         self.log_now(values)
+        if not math.isfinite(overall["cost"]) or not all(part.isfinite().all() for part in self.model.parameters()):
+            self._stop_nonfinite(f"validation cost is {overall['cost']}", self.batch)
 
         self.schedule.observe(overall)
         below = self.stop_at_cost is not None and overall["cost"] < self.stop_at_cost
@@ -209,8 +213,12 @@ class Learner(pl.LightningModule):
         torch.set_rng_state(state["torch_generator"].cpu())
 
     def _stop_nonfinite(self, what: str, batch: Batch) -> None:
-        step = self.trainer.global_step + 1
-        stop_nonfinite(f"{what} at step {step}", self.model, batch, self.trainer.default_root_dir)
+        stop_nonfinite(
+            f"{what} at step {self.trainer.global_step + self.training}",
+            self.model,
+            batch,
+            self.trainer.default_root_dir,
+        )
 
 
 def uneven_lengths(batch: Batch) -> Tensor | None:

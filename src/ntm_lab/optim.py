@@ -10,16 +10,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ntm_lab.checks import at_least
-
-
-def _require(key: str, value: float, holds: Callable[[float], bool], allowed: str) -> None:
-    if not (isinstance(value, int | float) and holds(value)):
-        raise ValueError(f"{key}={value}: must be {allowed}")
-
-
-def _require_share(key: str, value: float) -> None:
-    _require(key, value, lambda value: 0 <= value <= 1, "between 0 and 1")
+from ntm_lab.checks import at_least, not_negative, number, positive, share
 
 
 class GravesRMSProp(Optimizer):
@@ -43,10 +34,10 @@ class GravesRMSProp(Optimizer):
         momentum: float = 0.9,
         eps: float = 1e-4,
     ) -> None:
-        _require("optimizer.lr", lr, lambda lr: 0 <= lr < math.inf, "at least 0")
-        _require("optimizer.decay", decay, lambda decay: 0 <= decay < 1, "at least 0 and below 1")
-        _require("optimizer.momentum", momentum, lambda momentum: 0 <= momentum < 1, "at least 0 and below 1")
-        _require("optimizer.eps", eps, lambda eps: eps > 0, "above 0")
+        not_negative("optimizer.lr", lr)
+        number("optimizer.decay", decay, lambda decay: 0 <= decay < 1, "at least 0 and below 1")
+        number("optimizer.momentum", momentum, lambda momentum: 0 <= momentum < 1, "at least 0 and below 1")
+        positive("optimizer.eps", eps)
         super().__init__(params, {"lr": lr, "decay": decay, "momentum": momentum, "eps": eps})
 
     @torch.no_grad()
@@ -98,7 +89,7 @@ class ClipNorm:
     """
 
     def __init__(self, limit: float) -> None:
-        _require("clip.limit", limit, lambda limit: limit > 0, "above 0")
+        positive("clip.limit", limit)
         self.limit = limit
 
     def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
@@ -112,7 +103,7 @@ class ClipElements:
     """
 
     def __init__(self, limit: float) -> None:
-        _require("clip.limit", limit, lambda limit: limit > 0, "above 0")
+        positive("clip.limit", limit)
         self.limit = limit
 
     def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
@@ -172,7 +163,7 @@ class Cosine(Schedule):
     """Half a cosine from 1 down to `final` over the whole run."""
 
     def __init__(self, optimizer: Optimizer, batch_size: int, max_sequences: int, final: float = 0.02) -> None:
-        _require_share("schedule.final", final)
+        share("schedule.final", final)
         self.final = final
         super().__init__(optimizer, batch_size, max_sequences)
 
@@ -207,10 +198,10 @@ class HoldThenCosine(Schedule):
     ) -> None:
         if monitor not in self.MONITORS:
             raise ValueError(f"schedule.monitor={monitor}: must be one of {', '.join(self.MONITORS)}")
-        _require("schedule.below", below, lambda below: below > 0, "above 0")
+        positive("schedule.below", below)
         at_least("schedule.patience", patience, 1)
         at_least("schedule.sequences", sequences, 1)
-        _require_share("schedule.final", final)
+        share("schedule.final", final)
         self.monitor = monitor
         self.below = below
         self.patience = patience

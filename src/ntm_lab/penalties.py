@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ntm_lab.checks import not_negative, switch
 from ntm_lab.types import Batch
 
 LOG_GUARD = 1e-12
@@ -24,8 +25,8 @@ class Entropy:
     """
 
     def __init__(self, signals: Sequence[str], weight: float = 0.1, once_learned: bool = True) -> None:
-        if weight < 0:
-            raise ValueError(f"penalty weight={weight}: must not be negative")
+        not_negative("penalty weight", weight)
+        switch("penalty once_learned", once_learned)
         self.signals = tuple(signals)
         self.weight = weight
         self.once_learned = once_learned

@@ -9,13 +9,15 @@ import logging
 import pickle
 import platform
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException, InstantiationException
@@ -23,6 +25,7 @@ from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ntm_lab.checkpoints import LastCheckpoint, WholeCheckpointIO
 from ntm_lab.checks import at_least, positive
@@ -99,7 +102,10 @@ def start(config: DictConfig) -> Run:
             raise RunError(f"hydra.run.dir={folder}: already holds a run; choose another folder, or resume={folder}")
         else:
             config, checkpoint = _resolved(config, hydra.runtime.choices), None
-        task, learner = build(config)
+            _check_recipe(config.choices.get("recipe"), hydra.overrides.task)
+        with one_line_errors():
+            task, learner = build(config)
+            trainer = build_trainer(config, folder)
         if checkpoint is not None:
             _same_weights(folder, learner, checkpoint)
     finally:
@@ -109,56 +115,62 @@ def start(config: DictConfig) -> Run:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
         write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
-    trainer = build_trainer(config, folder, None if checkpoint is None else checkpoint["learner"]["sequences"])
+    resumed_at = None if checkpoint is None else checkpoint["learner"]["sequences"]
+    trainer.loggers = [make(folder, resumed_at) for make in instantiate(config.logger).values()]
     return Run(folder, config, task, learner, trainer, resumed)
 
 
-def build(config: DictConfig) -> tuple[Task, Learner]:
-    """The task, and the learner with all its parts; RunError, in one line, if a setting is not allowed."""
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What a setting's own check, a constructor or the trainer says is wrong, as a RunError."""
     try:
-        torch.set_num_threads(at_least("threads", config.threads, 1))
-        torch.set_flush_denormal(True)  # a near-empty memory is full of denormals: slow, and worth nothing
-        task = instantiate(config.task)
-        at_least("test.sequences", config.test.sequences, 1)
-        for difficulty in config.test.difficulties or []:
-            _check_difficulty(task, difficulty)
-        data = instantiate(config.data)(
-            task,
-            instantiate(config.curriculum)(task),
-            seed=at_least("seed", config.seed, 0),
-            max_sequences=config.max_sequences,
-        )
-        torch.manual_seed(config.seed)
-        model = instantiate(config.model)(task.input_size, task.output_size)
-        positive("optimizer.lr", config.optimizer.lr)
-        optimizer = instantiate(config.optimizer)(model.parameters())
-        learner = Learner(
-            model=model,
-            data=data,
-            optimizer=optimizer,
-            schedule=instantiate(config.schedule)(optimizer, data.batch_size, config.max_sequences),
-            clip=instantiate(config.clip),
-            penalties=instantiate(config.penalty).values(),
-            stop_at_cost=config.stop_at_cost,
-            log_every=config.log_every,
-        )
+        yield
     except InstantiationException as error:
         raise RunError(str(error.__cause__ or error)) from error
-    except ValueError as error:
+    except (ValueError, TypeError, MisconfigurationException) as error:
         raise RunError(str(error)) from error
+
+
+def build(config: DictConfig) -> tuple[Task, Learner]:
+    """The task, and the learner with all its parts."""
+    torch.set_num_threads(at_least("threads", config.threads, 1))
+    torch.set_flush_denormal(True)  # a near-empty memory is full of denormals: slow, and worth nothing
+    task = instantiate(config.task)
+    at_least("test.sequences", config.test.sequences, 1)
+    for difficulty in config.test.difficulties or []:
+        _check_difficulty(task, difficulty)
+    data = instantiate(config.data)(
+        task,
+        instantiate(config.curriculum)(task),
+        seed=at_least("seed", config.seed, 0),
+        max_sequences=config.max_sequences,
+    )
+    torch.manual_seed(config.seed)
+    model = instantiate(config.model)(task.input_size, task.output_size)
+    positive("optimizer.lr", config.optimizer.lr)
+    optimizer = instantiate(config.optimizer)(model.parameters())
+    learner = Learner(
+        model=model,
+        data=data,
+        optimizer=optimizer,
+        schedule=instantiate(config.schedule)(optimizer, data.batch_size, config.max_sequences),
+        clip=instantiate(config.clip),
+        penalties=instantiate(config.penalty).values(),
+        stop_at_cost=config.stop_at_cost,
+        log_every=config.log_every,
+    )
     return task, learner
 
 
-def build_trainer(config: DictConfig, folder: Path, resumed_at: int | None = None) -> pl.Trainer:
-    """The trainer with loggers, callbacks and checkpoints in a folder; ``resumed_at`` sequences, if it is resumed."""
+def build_trainer(config: DictConfig, folder: Path) -> pl.Trainer:
+    """The trainer of a run in a folder, which is not touched yet: loggers, which do, are given to it later."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its hints and tips are not about this run
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own affair
-    loggers = [make(folder, resumed_at) for make in instantiate(config.logger).values()]
     callbacks = [*instantiate(config.callbacks).values(), LastCheckpoint(folder / CHECKPOINT)]
     steps = -(-config.max_sequences // config.data.batch_size)
     return instantiate(config.trainer)(
         default_root_dir=folder,
-        logger=loggers,
+        logger=False,
         callbacks=callbacks,
         plugins=[WholeCheckpointIO()],
         max_epochs=-1,
@@ -190,7 +202,9 @@ def load(folder: str | Path, slots: int | None = None) -> SequenceModel:
     task = instantiate(config.task)
     model: SequenceModel = instantiate(config.model)(task.input_size, task.output_size)
     weights = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")["state_dict"]
-    model.load_state_dict({name.removeprefix("model."): value for name, value in weights.items() if "model." in name})
+    model.load_state_dict(
+        {name.removeprefix("model."): value for name, value in weights.items() if name.startswith("model.")}
+    )
     if slots is not None:
         if not isinstance(model, NTM):
             raise ValueError(f"slots={slots}: {folder} holds a model without a memory")
@@ -246,7 +260,8 @@ def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tup
     try:
         config = OmegaConf.load(folder / CONFIG)
         assert isinstance(config, DictConfig)
-        assert "choices" in config, "it does not say what was chosen"
+        missing = {*asked, "choices"} - {*config}
+        assert not missing, f"it has no {', '.join(sorted(missing))}"
     except Exception as error:
         raise RunError(f"resume={folder}: its {CONFIG} cannot be read ({error})") from error
     try:
@@ -270,6 +285,14 @@ def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tup
                 f"resume={folder}: that run has {key}={had}, not {wanted}; only {', '.join(CHANGEABLE[1:])} can change"
             )
     return config, checkpoint
+
+
+def _check_recipe(chosen: str | None, overrides: Iterable[str]) -> None:
+    """Where there is none by its name a default recipe is left out; one that was asked for must be there."""
+    asked = [override.key_or_group for override in OverridesParser.create().parse_overrides(list(overrides))]
+    known = GlobalHydra.instance().config_loader().get_group_options("recipe")
+    if "recipe" in asked and chosen not in known:
+        raise RunError(f"recipe={chosen}: must be one of {', '.join(known)}")
 
 
 def _resolved(config: DictConfig, choices: Mapping[str, str]) -> DictConfig:

@@ -4,6 +4,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from ntm_lab.checks import at_least
 from ntm_lab.learner import Learner
 from ntm_lab.penalties import entropy_bits
 from ntm_lab.types import Batch
@@ -16,7 +17,7 @@ class AddressingStatistics(pl.Callback):
     """
 
     def __init__(self, sequences: int = 16) -> None:
-        self.sequences = sequences
+        self.sequences = at_least("callbacks.addressing.sequences", sequences, 1)
 
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)

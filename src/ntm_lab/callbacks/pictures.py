@@ -31,7 +31,9 @@ class Pictures(pl.Callback):
         self.every = at_least("callbacks.pictures.every", every, 1)
 
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        if (trainer.current_epoch + 1) % self.every == 0:
+        assert isinstance(learner, Learner)
+        rounds = trainer.global_step // learner.data.round_steps
+        if rounds % self.every == 0:
             self._show(trainer, learner)
 
     def on_train_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:

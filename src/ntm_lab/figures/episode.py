@@ -71,11 +71,11 @@ def _panels(batch: Batch, signals: Mapping[str, Tensor]) -> list[Panel]:
 
 
 def _draw(figure: Figure, axis: Axes, panel: Panel) -> None:
-    values = panel.values.detach().float().cpu().T  # (rows, T)
+    values = panel.values.detach().float().cpu().numpy().T  # (rows, T)
     if panel.probability:
         low, high, colours = 0.0, 1.0, "viridis"
     else:
-        high = max(1.0, float(values.abs().max()))
+        high = max(1.0, float(abs(values).max()))
         low, colours = -high, "RdBu_r"
     image = axis.imshow(values, vmin=low, vmax=high, cmap=colours, aspect="auto", interpolation="nearest")
     axis.set_title(panel.title, loc="left", fontsize="medium")

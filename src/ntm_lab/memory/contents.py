@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from ntm_lab.checks import not_negative, number, switch
+
 
 class Constant(nn.Module):
     """Every entry the same small value: Collier, Beel 2018 (arXiv 1807.08518), who also train it.
@@ -13,6 +15,8 @@ class Constant(nn.Module):
 
     def __init__(self, slots: int, width: int, value: float = 1e-6, trainable: bool = False) -> None:
         super().__init__()
+        number("memory.init.value", value)
+        switch("memory.init.trainable", trainable)
         self.own_slots = slots if trainable else None
         shape = (slots, width) if trainable else (1, width)
         self.value = nn.Parameter(torch.full(shape, value), requires_grad=trainable)
@@ -28,8 +32,8 @@ class Random(nn.Module):
 
     def __init__(self, slots: int, width: int, std: float = 0.1, trainable: bool = False) -> None:
         super().__init__()
-        if std < 0:
-            raise ValueError(f"memory.init.std={std}: must not be negative")
+        not_negative("memory.init.std", std)
+        switch("memory.init.trainable", trainable)
         self.value = nn.Parameter(torch.randn(slots, width) * std, requires_grad=trainable)
 
     def forward(self, batch_size: int, slots: int) -> Tensor:

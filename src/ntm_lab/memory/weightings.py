@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ntm_lab.checks import not_negative, number
 from ntm_lab.memory.contents import same_slots
 
 
@@ -36,10 +37,8 @@ class Learned(nn.Module):
 
     def __init__(self, heads: int, slots: int, focus: float = 10.0, std: float = 0.0) -> None:
         super().__init__()
-        if std < 0:
-            raise ValueError(f"memory.weighting.std={std}: must not be negative")
-        logits = torch.randn(heads, slots) * std
-        logits[:, 0] += focus
+        logits = torch.randn(heads, slots) * not_negative("memory.weighting.std", std)
+        logits[:, 0] += number("memory.weighting.focus", focus)
         self.logits = nn.Parameter(logits)
 
     def forward(self, batch_size: int, slots: int) -> Tensor:

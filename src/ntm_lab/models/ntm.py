@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ntm_lab.checks import at_least
+from ntm_lab.checks import at_least, number, switch
 from ntm_lab.memory import Memory
 from ntm_lab.models.padding import freeze
 from ntm_lab.models.signals import signal
@@ -72,7 +72,7 @@ class NTM(SequenceModel):
         super().__init__()
         self.read_heads = at_least("model.read_heads", read_heads, 1)
         self.write_heads = at_least("model.write_heads", write_heads, 1)
-        self.bounded = bounded
+        self.bounded = switch("model.bounded", bounded)
         self.memory = memory(heads=read_heads + write_heads)
         width = self.memory.width
         self.shift_range = at_least("model.shift_range", shift_range, 1)
@@ -92,12 +92,10 @@ class NTM(SequenceModel):
         with torch.no_grad():
             bias = self.addressing.bias.zero_().view(read_heads + write_heads, -1)
             self.writing.bias.zero_()
-            for heads, strength, gate in (
-                (slice(None, read_heads), read_strength_bias, read_gate_bias),
-                (slice(read_heads, None), write_strength_bias, write_gate_bias),
-            ):
-                bias[heads, width] = strength
-                bias[heads, width + 1] = gate
+            bias[:read_heads, width] = number("model.read_strength_bias", read_strength_bias)
+            bias[read_heads:, width] = number("model.write_strength_bias", write_strength_bias)
+            bias[:read_heads, width + 1] = number("model.read_gate_bias", read_gate_bias)
+            bias[read_heads:, width + 1] = number("model.write_gate_bias", write_gate_bias)
 
     def _check_shift_range(self, slots: int) -> None:
         if self.shift_range % 2 == 0 or self.shift_range > slots:
