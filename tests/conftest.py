@@ -111,7 +111,8 @@ def started(composed: Callable[..., DictConfig], tmp_path: Path) -> Iterator[Cal
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]
-        return start(config)
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):  # in a run Hydra is there
+            return start(config)
 
     with unchanged_process():
         yield start_run

@@ -11,10 +11,12 @@ def at_least(key: str, value: int, least: int) -> int:
     return value
 
 
-def number(key: str, value: float, holds: Callable[[float], bool] = math.isfinite, allowed: str = "finite") -> float:
+def number(
+    key: str, value: float, holds: Callable[[float], bool] = math.isfinite, allowed: str = "a finite number"
+) -> float:
     """The value, if it is a number that ``holds``, which ``allowed`` says in words; ValueError if not."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
-        raise ValueError(f"{key}={value}: must be a number, {allowed}")
+        raise ValueError(f"{key}={value}: must be {allowed}")
     return value
 
 

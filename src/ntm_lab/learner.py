@@ -213,12 +213,8 @@ class Learner(pl.LightningModule):
         torch.set_rng_state(state["torch_generator"].cpu())
 
     def _stop_nonfinite(self, what: str, batch: Batch) -> None:
-        stop_nonfinite(
-            f"{what} at step {self.trainer.global_step + self.training}",
-            self.model,
-            batch,
-            self.trainer.default_root_dir,
-        )
+        step = self.trainer.global_step + self.training  # while training, the step under way
+        stop_nonfinite(f"{what} at step {step}", self.model, batch, self.trainer.default_root_dir)
 
 
 def uneven_lengths(batch: Batch) -> Tensor | None:

@@ -290,9 +290,10 @@ def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tup
 def _check_recipe(chosen: str | None, overrides: Iterable[str]) -> None:
     """Where there is none by its name a default recipe is left out; one that was asked for must be there."""
     asked = [override.key_or_group for override in OverridesParser.create().parse_overrides(list(overrides))]
-    known = GlobalHydra.instance().config_loader().get_group_options("recipe")
-    if "recipe" in asked and chosen not in known:
-        raise RunError(f"recipe={chosen}: must be one of {', '.join(known)}")
+    if "recipe" in asked:
+        known = GlobalHydra.instance().config_loader().get_group_options("recipe")
+        if chosen not in known:
+            raise RunError(f"recipe={chosen}: must be one of {', '.join(known)}")
 
 
 def _resolved(config: DictConfig, choices: Mapping[str, str]) -> DictConfig:
