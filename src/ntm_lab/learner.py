@@ -24,7 +24,7 @@ class Penalty(Protocol):
     """A loss term: which signals of the model it wants, when it acts, and what it makes of them."""
 
     signals: Sequence[str]
-    once_learned: bool  # only from when the schedule says that the task is learned
+    once_learned: bool  # only when the task is learned, and then by as much as the schedule has descended
 
     def __call__(self, signals: Mapping[str, Tensor], batch: Batch) -> Tensor: ...
 
@@ -105,10 +105,11 @@ class Learner(pl.LightningModule):
         self.round_started = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        penalties = [term for term in self.penalties if self.schedule.learned or not term.once_learned]
-        signals = self.model.trace(batch.inputs, lengths=uneven_lengths(batch), signals=_wanted(penalties))
+        shares = {term: self.schedule.descent if term.once_learned else 1.0 for term in self.penalties}
+        acting = {term: share for term, share in shares.items() if share}
+        signals = self.model.trace(batch.inputs, lengths=uneven_lengths(batch), signals=_wanted(acting))
         costs = cost_bits(signals["logits"], batch.targets, batch.mask)
-        penalty = sum((term(signals, batch) for term in penalties), costs.new_zeros(()))
+        penalty = sum((share * term(signals, batch) for term, share in acting.items()), costs.new_zeros(()))
         loss = costs.mean() + penalty
         if not loss.isfinite():
             self._stop_nonfinite(f"loss is {loss.item()}", batch)

@@ -130,9 +130,9 @@ class Schedule(LRScheduler):
         return self.last_epoch * self.batch_size
 
     @property
-    def learned(self) -> bool:
-        """Whether the validation has shown that the task is learned; a schedule that does not look never says so."""
-        return False
+    def descent(self) -> float:
+        """How far the schedule has come since the task was learned, 0 to 1; one that does not look stays at 0."""
+        return 0.0
 
     @property
     def finished(self) -> bool:
@@ -216,16 +216,15 @@ class HoldThenCosine(Schedule):
         return self.learned_at is not None
 
     @property
-    def progress(self) -> float:
-        """Of the descent: 0 before it, 1 at its end."""
+    def descent(self) -> float:
         return 0.0 if self.learned_at is None else min(1.0, (self.seen - self.learned_at) / self.sequences)
 
     @property
     def finished(self) -> bool:
-        return self.progress == 1
+        return self.descent == 1
 
     def factor(self) -> float:
-        return _half_cosine(self.progress, self.final)
+        return _half_cosine(self.descent, self.final)
 
     def observe(self, validation: Mapping[str, float]) -> None:
         if self.finished:

@@ -21,7 +21,8 @@ class Entropy:
 
     Each signal is a distribution for every head, (B, T, heads, n). A penalty on the entropy of the weightings makes
     heads sharp; one on that of the shifts makes them decided where to go next, for rare inputs too. From the start of
-    training it would freeze them where they are: unless ``once_learned`` is false it waits until the task is learned.
+    training it would freeze them where they are: unless ``once_learned`` is false it waits until the task is learned,
+    and then grows as the schedule descends.
     """
 
     def __init__(self, signals: Sequence[str], weight: float = 0.1, once_learned: bool = True) -> None:
