@@ -54,6 +54,17 @@ def test_the_loss_is_the_mean_cost_in_bits_and_the_penalty(
     assert run.learner.training_step(batch, 0).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_penalty_waits_for_the_descent_and_grows_with_it(started: Started, tiny_ntm: list[str]) -> None:
+    """Learned at the first validation, after two steps of 4 sequences; the descent takes 16."""
+    descent = ["schedule=until_solved", "schedule.below=1e9", "schedule.patience=1", "schedule.sequences=16"]
+    run = started(*tiny_ntm, *descent, "penalty=shift_entropy", "optimizer.lr=1e-9", "log_every=1")
+    run.fit()
+    penalties = [row["train/penalty"] for row in rows(run.folder, "train/penalty")]
+    assert penalties[:3] == [0, 0, 0]  # none before, and none yet in the first step of the descent
+    shares = [penalty / penalties[5] for penalty in penalties[3:]]
+    assert shares == pytest.approx([1 / 3, 2 / 3, 1], rel=0.1)  # 4, 8 and 12 of 16 sequences
+
+
 @pytest.mark.parametrize("clip", ["clip=none", "clip=norm", "clip=elements"])
 def test_the_gradient_norm_is_that_before_clipping(clip: str, started: Started, tiny_ntm: list[str]) -> None:
     limit = [] if clip == "clip=none" else ["clip.limit=1e-3"]
