@@ -22,7 +22,7 @@ def test_callbacks_decide_nothing(
 
 
 def test_a_picture_comes_every_so_many_validations(started: Callable[..., Run], tiny_ntm: list[str]) -> None:
-    """Validations at 4, 8, …, 24 sequences, pictures after the second and the fourth; one more at the end."""
+    """Validations at 4, 8, …, 24 sequences, pictures after every second; the last is also the end of training."""
     run = started(*tiny_ntm, "data.validate_every=4", "callbacks=pictures", "callbacks.pictures.every=2")
     (pictures,) = [callback for callback in run.trainer.callbacks if hasattr(callback, "draw")]  # type: ignore[attr-defined]
     draw, titles = pictures.draw, []
@@ -33,7 +33,7 @@ def test_a_picture_comes_every_so_many_validations(started: Callable[..., Run], 
 
     pictures.draw = noting
     run.fit()
-    assert [title.split(" after ")[1] for title in titles] == [f"{count} sequences" for count in (8, 16, 24, 24)]
+    assert [title.split(" after ")[1].split()[0] for title in titles] == ["8", "16", "24"]
     assert Path(run.folder / "episode.png").stat().st_size > 10_000
 
 

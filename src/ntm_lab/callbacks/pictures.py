@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from ntm_lab.checks import at_least
-from ntm_lab.data import label
 from ntm_lab.learner import Learner
 from ntm_lab.types import Batch
 
@@ -28,6 +27,7 @@ class Pictures(pl.Callback):
 
     def __init__(self, draw: Callable[..., Figure], every: int = 5) -> None:
         self.draw = draw
+        self.drawn_at: int | None = None  # sequences
         self.every = at_least("callbacks.pictures.every", every, 1)
 
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
@@ -41,10 +41,14 @@ class Pictures(pl.Callback):
 
     def _show(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
+        if self.drawn_at == learner.sequences:
+            return
+        self.drawn_at = learner.sequences
         batch = Batch(*(part[:1].to(learner.device) for part in learner.data.validation[-1]))
         with torch.no_grad():
             signals: dict[str, Any] = learner.model.trace(batch.inputs)
-        title = f"{label(learner.data.rungs[-1]).replace('_0', ' ')} after {learner.sequences:,} sequences"
+        difficulty = ", ".join(f"{axis} {value}" for axis, value in learner.data.rungs[-1].items())
+        title = f"{difficulty}, after {learner.sequences:,} sequences of training"
         figure = self.draw(batch, signals, title=title)
         figure.savefig(Path(trainer.default_root_dir) / "episode.png")
         for logger in learner.loggers:
