@@ -5,6 +5,7 @@ that is not scored, be it infinite or NaN, counts for nothing and gets no gradie
 """
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -52,9 +53,9 @@ class MeanPerSequence(Metric):
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("sequences", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
+    @abstractmethod
     def measure(self, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         """One number for each sequence -> (B,)."""
-        raise NotImplementedError
 
     def update(self, logits: Tensor, targets: Tensor, mask: Tensor) -> None:
         self.total += self.measure(logits, targets, mask).sum(dtype=torch.float64)

@@ -1,6 +1,7 @@
 """How the weights move: the optimizer of Graves 2013, gradient clipping, and learning rate schedules."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -113,7 +114,7 @@ class ClipElements:
         return norm
 
 
-class Schedule(LRScheduler):
+class Schedule(LRScheduler, ABC):
     """Multiplies every learning rate by a `factor` of the sequences seen; stepped once per update of the weights.
 
     As with PyTorch's own schedulers `state_dict` carries the settings too, and loading it restores them.
@@ -135,13 +136,13 @@ class Schedule(LRScheduler):
         return 0.0
 
     @property
+    @abstractmethod
     def finished(self) -> bool:
         """Whether the schedule has nothing more to do, so that the run may stop."""
-        raise NotImplementedError
 
+    @abstractmethod
     def factor(self) -> float:
         """What the learning rates are multiplied by now."""
-        raise NotImplementedError
 
     def observe(self, validation: Mapping[str, float]) -> None:
         """Hear the metrics of a validation."""

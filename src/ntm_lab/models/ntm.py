@@ -32,7 +32,7 @@ class NTM(SequenceModel):
     memory as the last step left it; the read heads read it, then the write heads change it; output and reads
     together give the logits. `trace` knows these signals, (B, T, …):
 
-    ======================================  =========  ==========================================
+    =======================================  =========  ==========================================
     ``read_weighting``, ``write_weighting``  (R|H, N)   where the heads are
     ``reads``                                (R, W)     what was read
     ``memory``                               (N, W)     contents after the step
@@ -40,7 +40,7 @@ class NTM(SequenceModel):
     ``strength``, ``gate``, ``sharpness``    (K,)
     ``shift``                                (K, S)     offsets −s … s
     ``erase``, ``add``                       (H, W)
-    ======================================  =========  ==========================================
+    =======================================  =========  ==========================================
 
     Args:
         input_size, output_size: the task's widths I and O.
