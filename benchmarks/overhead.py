@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from ntm_lab.metrics import cost_bits
-from ntm_lab.runs import build, build_trainer
+from ntm_lab.runs import build, build_trainer, open_loggers
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -24,7 +24,9 @@ def with_trainer(config: DictConfig) -> float:
     """Seconds of training."""
     with tempfile.TemporaryDirectory() as folder:
         _, learner = build(config)
-        build_trainer(config, Path(folder)).fit(learner, datamodule=learner.data)
+        trainer = build_trainer(config, Path(folder), learner.data.total_steps)
+        trainer.loggers = open_loggers(config, Path(folder))
+        trainer.fit(learner, datamodule=learner.data)
         return learner.seconds
 
 

@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from ntm_lab.data import in_words
+
 SOLVED = 0.01  # wrong bits per sequence
 
 
@@ -30,7 +32,7 @@ def main() -> None:
     tests = defaultdict(list)
     for run in runs:
         for row in run["test"]:
-            tests[", ".join(f"{axis} {value}" for axis, value in row["difficulty"].items())].append(row)
+            tests[in_words(row["difficulty"])].append(row)
 
     print(f"| {len(runs)} runs, seeds {', '.join(str(run['seed']) for run in runs)} | median (range) |\n|---|---|")
     for difficulty, rows in tests.items():

@@ -27,6 +27,11 @@ def label(difficulty: Difficulty) -> str:
     return ",".join(f"{axis}_{value:03d}" for axis, value in difficulty.items())
 
 
+def in_words(difficulty: Difficulty) -> str:
+    """E.g. ``length 5, repeats 5``: for people, where `label` is for names."""
+    return ", ".join(f"{axis} {value}" for axis, value in difficulty.items())
+
+
 def hardest(task: Task) -> Difficulty:
     """The upper end of every range."""
     return {axis: high for axis, (_, high) in task.ranges.items()}

@@ -34,5 +34,4 @@ class Entropy:
 
     def __call__(self, signals: Mapping[str, Tensor], batch: Batch) -> Tensor:
         entropies = torch.cat([entropy_bits(signals[name]) for name in self.signals], 2)  # (B, T, heads)
-        exists = torch.arange(entropies.shape[1], device=entropies.device) < batch.lengths.unsqueeze(1)
-        return self.weight * (entropies.mean(2) * exists).sum() / exists.sum()
+        return self.weight * entropies.mean(2)[batch.exists].mean()

@@ -24,7 +24,7 @@ from hydra.errors import CompactHydraException, InstantiationException
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ntm_lab.checkpoints import LastCheckpoint, WholeCheckpointIO
@@ -105,7 +105,7 @@ def start(config: DictConfig) -> Run:
             _check_recipe(config.choices.get("recipe"), hydra.overrides.task)
         with one_line_errors():
             task, learner = build(config)
-            trainer = build_trainer(config, folder)
+            trainer = build_trainer(config, folder, learner.data.total_steps)
         if checkpoint is not None:
             _same_weights(folder, learner, checkpoint)
     finally:
@@ -116,7 +116,7 @@ def start(config: DictConfig) -> Run:
         write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
         write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
     resumed_at = None if checkpoint is None else checkpoint["learner"]["sequences"]
-    trainer.loggers = [make(folder, resumed_at) for make in instantiate(config.logger).values()]
+    trainer.loggers = open_loggers(config, folder, resumed_at)
     return Run(folder, config, task, learner, trainer, resumed)
 
 
@@ -162,12 +162,16 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
     return task, learner
 
 
-def build_trainer(config: DictConfig, folder: Path) -> pl.Trainer:
-    """The trainer of a run in a folder, which is not touched yet: loggers, which do, are given to it later."""
+def open_loggers(config: DictConfig, folder: Path, resumed_at: int | None = None) -> list[Logger]:
+    """The loggers of a run, which begin to write to its folder; ``resumed_at`` sequences, if it is resumed."""
+    return [make(folder, resumed_at) for make in instantiate(config.logger).values()]
+
+
+def build_trainer(config: DictConfig, folder: Path, steps: int) -> pl.Trainer:
+    """The trainer of a run of so many steps; its folder is not touched yet: `open_loggers`, which does, comes later."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its hints and tips are not about this run
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own affair
     callbacks = [*instantiate(config.callbacks).values(), LastCheckpoint(folder / CHECKPOINT)]
-    steps = -(-config.max_sequences // config.data.batch_size)
     return instantiate(config.trainer)(
         default_root_dir=folder,
         logger=False,

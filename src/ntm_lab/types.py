@@ -25,6 +25,11 @@ class Batch(NamedTuple):
     mask: Tensor  # (B, T) bool, the steps that are scored
     lengths: Tensor  # (B,) int64, the steps that exist
 
+    @property
+    def exists(self) -> Tensor:
+        """The steps that exist, (B, T) bool."""
+        return torch.arange(self.inputs.shape[1], device=self.lengths.device) < self.lengths.unsqueeze(1)
+
 
 ControllerState = tuple[Tensor, ...]
 """A controller's state: tensors whose first dimension is the batch; empty where it keeps none."""

@@ -30,8 +30,7 @@ class AddressingStatistics(pl.Callback):
 
 def addressing_statistics(signals: dict[str, Tensor], batch: Batch) -> dict[str, float]:
     """``addressing/read_0/entropy_storing`` and so on, from a trace of an NTM."""
-    exists = torch.arange(batch.mask.shape[1], device=batch.mask.device) < batch.lengths.unsqueeze(1)
-    phases = {"storing": exists & ~batch.mask, "recalling": batch.mask}
+    phases = {"storing": batch.exists & ~batch.mask, "recalling": batch.mask}
     entropies = {kind: entropy_bits(signals[f"{kind}_weighting"]) for kind in ("read", "write")}  # (B, T, heads)
     names = [f"{kind}_{head}" for kind, entropy in entropies.items() for head in range(entropy.shape[2])]
     entropy = torch.cat(list(entropies.values()), 2)
@@ -39,5 +38,5 @@ def addressing_statistics(signals: dict[str, Tensor], batch: Batch) -> dict[str,
     for head, name in enumerate(names):
         for phase, steps in phases.items():
             values[f"addressing/{name}/entropy_{phase}"] = float(entropy[..., head][steps].mean())
-        values[f"addressing/{name}/sharpness"] = float(signals["sharpness"][..., head][exists].mean())
+        values[f"addressing/{name}/sharpness"] = float(signals["sharpness"][..., head][batch.exists].mean())
     return values

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from ntm_lab.checks import at_least
+from ntm_lab.data import in_words
 from ntm_lab.learner import Learner
 from ntm_lab.types import Batch
 
@@ -47,8 +48,7 @@ class Pictures(pl.Callback):
         batch = Batch(*(part[:1].to(learner.device) for part in learner.data.validation[-1]))
         with torch.no_grad():
             signals: dict[str, Any] = learner.model.trace(batch.inputs)
-        difficulty = ", ".join(f"{axis} {value}" for axis, value in learner.data.rungs[-1].items())
-        title = f"{difficulty}, after {learner.sequences:,} sequences of training"
+        title = f"{in_words(learner.data.rungs[-1])}, after {learner.sequences:,} sequences of training"
         figure = self.draw(batch, signals, title=title)
         figure.savefig(Path(trainer.default_root_dir) / "episode.png")
         for logger in learner.loggers:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ntm_lab.data import in_words
+
 
 def summary(results: Mapping[str, Any], folder: Path) -> str:
     """A table of the test on fresh sequences, what training took, and where everything is."""
@@ -24,7 +26,6 @@ def summary(results: Mapping[str, Any], folder: Path) -> str:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    difficulty = ", ".join(f"{axis} {value}" for axis, value in row["difficulty"].items())
     optimum = f"  (optimum {row['optimum_bits']:.2f} bits)" if "optimum_bits" in row else ""
     measures = f"{row['cost_bits']:>13.4f}{row['wrong_bits']:>13.4f}{row['exact']:>10.2%}"
-    return f"{difficulty:<28}{row['n']:>6}{measures}{optimum}"
+    return f"{in_words(row['difficulty']):<28}{row['n']:>6}{measures}{optimum}"
