@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils import _pytree as pytree
 
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, SequenceModel
 
 
 class NonFiniteError(RuntimeError):
     """A loss or gradient became NaN or infinite."""
 
 
-def stop_nonfinite(what: str, model: nn.Module, batch: Batch, folder: str | Path) -> NoReturn:
+def stop_nonfinite(what: str, model: SequenceModel, batch: Batch, folder: str | Path) -> NoReturn:
     """Save the batch to ``folder/nonfinite_batch.pt`` and raise NonFiniteError, which names module and parameter."""
     path = Path(folder) / "nonfinite_batch.pt"
     torch.save(batch._asdict(), path)
@@ -25,7 +25,7 @@ def stop_nonfinite(what: str, model: nn.Module, batch: Batch, folder: str | Path
     )
 
 
-def first_module(model: nn.Module, batch: Batch) -> str:
+def first_module(model: SequenceModel, batch: Batch) -> str:
     """The first submodule, in the order of computation, whose output is not finite."""
     found: list[str] = []
 
@@ -44,7 +44,7 @@ def first_module(model: nn.Module, batch: Batch) -> str:
     ]
     try:
         with torch.no_grad():
-            model(batch.inputs, lengths=batch.lengths)
+            model.trace(batch.inputs, lengths=batch.lengths)  # of all signals: module by module, whatever the backend
     finally:
         for handle in handles:
             handle.remove()

@@ -35,7 +35,17 @@ from ntm_lab.types import SequenceModel, Task
 
 CONFIG, VERSIONS, RESULTS, CHECKPOINT = "config.yaml", "versions.json", "results.json", "checkpoints/last.ckpt"
 CHANGEABLE = ("resume", "max_sequences", "stop_at_cost", "test")  # what a resumed run may set anew
-PACKAGES = ("ntm_lab", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetrics", "tensorboard", "numpy")
+PACKAGES = (
+    "ntm_lab",
+    "torch",
+    "numba",
+    "pytorch-lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "tensorboard",
+    "numpy",
+)
 
 
 class RunError(CompactHydraException):
@@ -203,6 +213,8 @@ def load(folder: str | Path, slots: int | None = None) -> SequenceModel:
         if not (folder / part).is_file():
             raise FileNotFoundError(f"{folder} is not the folder of a run: it has no {part}")
     config = OmegaConf.load(folder / CONFIG)
+    if "backend" in config:
+        config.backend = config.model.backend = "auto"  # here need not be what was there
     task = instantiate(config.task)
     model: SequenceModel = instantiate(config.model)(task.input_size, task.output_size)
     weights = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")["state_dict"]

@@ -35,6 +35,15 @@ ControllerState = tuple[Tensor, ...]
 """A controller's state: tensors whose first dimension is the batch; empty where it keeps none."""
 
 
+class Layer(NamedTuple):
+    """A layer of a controller as plain weights: tanh(below · x + own · h + bias), or with four times as many rows an
+    LSTM's gates input, forget, candidate, output in PyTorch's order."""
+
+    below: Tensor  # (rows, ·), of the inputs, the lowest layer's followed by the reads
+    own: Tensor | None  # (rows, size), of its own last output, if it sees it
+    bias: Tensor  # (rows,)
+
+
 class HeadParameters(NamedTuple):
     """What K heads emit to be addressed; S = 2s + 1 shifts from -s to s. In the paper k, β, g, s, γ."""
 
@@ -103,12 +112,19 @@ class Controller(nn.Module, ABC):
     def forward(self, inputs: Tensor, state: ControllerState) -> tuple[Tensor, ControllerState]:
         """One step: output (B, size) and the state after it, from inputs (B, ·)."""
 
+    def weights(self) -> Sequence[Layer] | None:
+        """All that `forward` does, as layers of one size and kind, whose state is (), (hidden,) or (hidden, cell), each
+        (B, layers, size). None if it cannot be said so: then an NTM does not run on a fast backend."""
+        return None
+
 
 class SequenceModel(nn.Module, ABC):
     """A recurrent network with explicit state: a sequence fed in two pieces gives the same result as in one.
 
     ``state=None`` is the initial state; with ``lengths`` (B,) the state of a sequence freezes when it has ended.
     """
+
+    signals: Sequence[str]  # what `trace` knows beside the logits
 
     @abstractmethod
     def forward(self, inputs: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:

@@ -9,6 +9,8 @@ from ntm_lab.learner import Learner
 from ntm_lab.penalties import entropy_bits
 from ntm_lab.types import Batch
 
+SIGNALS = ("read_weighting", "write_weighting", "sharpness")
+
 
 class AddressingStatistics(pl.Callback):
     """Logs each head's mean entropy (bits; log₂ N is uniform) while storing and while recalling, and its sharpness.
@@ -21,11 +23,12 @@ class AddressingStatistics(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
+        if not set(SIGNALS) <= set(learner.model.signals):
+            return
         batch = Batch(*(part[: self.sequences].to(learner.device) for part in learner.data.validation[-1]))
         with torch.no_grad():
-            signals = learner.model.trace(batch.inputs, lengths=batch.lengths)
-        if "read_weighting" in signals:
-            learner.log_now(addressing_statistics(signals, batch))
+            signals = learner.model.trace(batch.inputs, lengths=batch.lengths, signals=SIGNALS)
+        learner.log_now(addressing_statistics(signals, batch))
 
 
 def addressing_statistics(signals: dict[str, Tensor], batch: Batch) -> dict[str, float]:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -26,7 +28,7 @@ class Pictures(pl.Callback):
         every: validations between two pictures.
     """
 
-    def __init__(self, draw: Callable[..., Figure], every: int = 5) -> None:
+    def __init__(self, draw: Callable[..., Figure], every: int = 10) -> None:
         self.draw = draw
         self.drawn_at: int | None = None  # sequences
         self.every = at_least("callbacks.pictures.every", every, 1)
@@ -49,9 +51,10 @@ class Pictures(pl.Callback):
         with torch.no_grad():
             signals: dict[str, Any] = learner.model.trace(batch.inputs)
         title = f"{in_words(learner.data.rungs[-1])}, after {learner.sequences:,} sequences of training"
-        figure = self.draw(batch, signals, title=title)
-        figure.savefig(Path(trainer.default_root_dir) / "episode.png")
+        canvas = FigureCanvasAgg(self.draw(batch, signals, title=title))
+        canvas.draw()  # once for all, as it is the layout that takes time
+        image = np.asarray(canvas.buffer_rgba())
+        plt.imsave(Path(trainer.default_root_dir) / "episode.png", image)
         for logger in learner.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_figure("episode", figure, learner.sequences)
-        plt.close(figure)
+                logger.experiment.add_image("episode", image[..., :3], learner.sequences, dataformats="HWC")

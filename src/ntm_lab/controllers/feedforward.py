@@ -1,9 +1,12 @@
 """The feedforward controller: tanh layers, no state of its own, so that all it remembers is in the memory."""
 
+from collections.abc import Iterable
+from typing import cast
+
 from torch import Tensor, nn
 
 from ntm_lab.checks import at_least
-from ntm_lab.types import Controller, ControllerState
+from ntm_lab.types import Controller, ControllerState, Layer
 
 
 class Feedforward(Controller):
@@ -23,3 +26,6 @@ class Feedforward(Controller):
         for layer in self.layers:
             output = layer(output).tanh()
         return output, ()
+
+    def weights(self) -> list[Layer]:
+        return [Layer(layer.weight, None, layer.bias) for layer in cast(Iterable[nn.Linear], self.layers)]

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from ntm_lab.checks import at_least
-from ntm_lab.types import Controller, ControllerState
+from ntm_lab.controllers.cells import cell_weights
+from ntm_lab.types import Controller, ControllerState, Layer
 
 
 class LSTM(Controller):
@@ -29,3 +30,6 @@ class LSTM(Controller):
             hiddens.append(output)
             cells.append(cell)
         return output, (torch.stack(hiddens, 1), torch.stack(cells, 1))
+
+    def weights(self) -> list[Layer]:
+        return cell_weights(self.cells)

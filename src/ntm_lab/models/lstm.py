@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ntm_lab.checks import at_least
-from ntm_lab.models.signals import signal
+from ntm_lab.models.signals import chosen
 from ntm_lab.types import SequenceModel
 
 
@@ -24,6 +24,8 @@ class LSTM(SequenceModel):
 
     Sequences of different lengths are packed. `trace` knows the signal ``hidden``, (B, T, size), of the last layer.
     """
+
+    signals = ("hidden",)
 
     def __init__(self, input_size: int, output_size: int, size: int = 256, layers: int = 3) -> None:
         super().__init__()
@@ -54,9 +56,7 @@ class LSTM(SequenceModel):
     ) -> dict[str, Tensor]:
         """``"logits"`` and the named signals (default: all) of every step; ValueError names one that there is not."""
         hidden, _ = self._unroll(inputs, state, lengths)
-        logits = self.output(hidden)
-        known = {"logits": logits, "hidden": hidden}
-        return known if signals is None else {"logits": logits} | {name: signal(known, name) for name in signals}
+        return {"logits": self.output(hidden)} | dict.fromkeys(chosen(signals, self.signals), hidden)
 
     def _unroll(self, inputs: Tensor, state: LSTMState | None, lengths: Tensor | None) -> tuple[Tensor, LSTMState]:
         state = self.initial_state(len(inputs)) if state is None else state

@@ -1,6 +1,5 @@
 """The Neural Turing Machine: Graves, Wayne, Danihelka 2014 (arXiv 1410.5401)."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,9 +10,9 @@ from torch.nn import functional as F
 from ntm_lab.checks import at_least, number, switch
 from ntm_lab.memory import Memory
 from ntm_lab.models.padding import freeze
-from ntm_lab.models.signals import signal
-from ntm_lab.ops import address, read, write
-from ntm_lab.types import Controller, ControllerState, HeadParameters, SequenceModel
+from ntm_lab.models.signals import chosen
+from ntm_lab.ops import address, backends, read, sequence, write
+from ntm_lab.types import Controller, ControllerState, HeadParameters, Layer, SequenceModel
 
 
 class NTMState(NamedTuple):
@@ -52,7 +51,16 @@ class NTM(SequenceModel):
             content (positive) or by location (negative).
         read_strength_bias, write_strength_bias: initial bias of the key strengths, before softplus.
         bounded: whether keys and add vectors pass through tanh.
+        backend: what runs the steps. ``reference``: the equations below, one step after the other. ``numba`` and
+            ``triton``: the same as one operation of the whole sequence, on the CPU or a GPU, differentiable once.
+            ``auto``: the fast one of the device, or where that cannot serve the reference, with a line that says why.
+        checkpoint_every: of how many memories a fast backend keeps one for the way back; the others are computed again.
     """
+
+    signals = (
+        *("read_weighting", "write_weighting", "reads", "memory"),
+        *("key", "strength", "gate", "shift", "sharpness", "erase", "add"),
+    )
 
     def __init__(
         self,
@@ -68,11 +76,16 @@ class NTM(SequenceModel):
         read_strength_bias: float = 0.0,
         write_strength_bias: float = 0.0,
         bounded: bool = True,
+        backend: str = "auto",
+        checkpoint_every: int = 8,
     ) -> None:
         super().__init__()
+        self.input_size = input_size
         self.read_heads = at_least("model.read_heads", read_heads, 1)
         self.write_heads = at_least("model.write_heads", write_heads, 1)
         self.bounded = switch("model.bounded", bounded)
+        self.backend = backends.check_name(backend)
+        self.checkpoint_every = at_least("model.checkpoint_every", checkpoint_every, 1)
         self.memory = memory(heads=read_heads + write_heads)
         width = self.memory.width
         self.shift_range = at_least("model.shift_range", shift_range, 1)
@@ -81,17 +94,18 @@ class NTM(SequenceModel):
         self.controller = controller(input_size + read_heads * width)
         size = self.controller.size
         self.address_sizes = (width, 1, 1, shift_range, 1)  # key, strength, gate, shift, sharpness
-        self.addressing = nn.Linear(size, (read_heads + write_heads) * sum(self.address_sizes))
-        self.writing = nn.Linear(size, write_heads * 2 * width)  # erase, add
+        addressing, writing = (read_heads + write_heads) * sum(self.address_sizes), write_heads * 2 * width
+        self.head_sizes = (addressing, writing)
+        self.heads = nn.Linear(size, addressing + writing)
         self.output = nn.Linear(size + read_heads * width, output_size)
         self.reads = nn.Parameter(torch.zeros(read_heads, width))
 
-        for layer in (self.addressing, self.writing):
-            # PyTorch's default is half as large, and from it copy is learned later and not by every seed
-            nn.init.xavier_uniform_(layer.weight, gain=1.4)
         with torch.no_grad():
-            bias = self.addressing.bias.zero_().view(read_heads + write_heads, -1)
-            self.writing.bias.zero_()
+            for weight in self.heads.weight.split(self.head_sizes):
+                # PyTorch's default is half as large, and from it copy is learned later and not by every seed
+                nn.init.xavier_uniform_(weight, gain=1.4)
+            self.heads.bias.zero_()
+            bias = self.heads.bias[:addressing].view(read_heads + write_heads, -1)
             bias[:read_heads, width] = number("model.read_strength_bias", read_strength_bias)
             bias[read_heads:, width] = number("model.write_strength_bias", write_strength_bias)
             bias[:read_heads, width + 1] = number("model.read_gate_bias", read_gate_bias)
@@ -122,25 +136,89 @@ class NTM(SequenceModel):
         lengths: Tensor | None = None,
         signals: Sequence[str] | None = None,
     ) -> dict[str, Tensor]:
-        """``"logits"`` and the named signals (default: all) of every step; after the end of a sequence they tell what
-        a further step would have done. ValueError names a signal that there is not.
+        """``"logits"`` and the named signals (default: all) of every step, 0 after the end of a sequence; ValueError
+        names a signal that there is not. ``memory`` comes from the reference equations, whatever the backend.
         """
-        return self._unroll(inputs, state, lengths, signals)[0]
+        return self._unroll(inputs, state, lengths, chosen(signals, self.signals))[0]
 
     def _unroll(
-        self, inputs: Tensor, state: NTMState | None, lengths: Tensor | None, wanted: Sequence[str] | None
+        self, inputs: Tensor, state: NTMState | None, lengths: Tensor | None, wanted: Sequence[str]
     ) -> tuple[dict[str, Tensor], NTMState]:
         state = self.initial_state(len(inputs)) if state is None else state
+        if lengths is not None:
+            past = (torch.arange(inputs.shape[1], device=lengths.device) >= lengths.unsqueeze(1)).unsqueeze(2)
+            inputs = inputs.masked_fill(past, 0)
+        layers = self.controller.weights()
+        obstacle = None if layers else f"{type(self.controller).__name__} does not tell its weights"
+        kernels = None if "memory" in wanted else backends.choose(self.backend, inputs, obstacle)
+        if kernels is None or layers is None:
+            outputs, signals, state = self._by_steps(inputs, state, lengths, wanted)
+            if lengths is not None:
+                outputs = outputs.masked_fill(past, 0)
+                signals = {
+                    name: part.masked_fill(past.view(*past.shape[:2], *[1] * (part.dim() - 2)), 0)
+                    for name, part in signals.items()
+                }
+        else:
+            outputs, signals, state = self._at_once(kernels, layers, inputs, state, lengths, wanted)
+        return {"logits": self.output(outputs)} | signals, state
+
+    # One operation of the whole sequence
+
+    def _at_once(
+        self,
+        kernels: sequence.Kernels,
+        layers: Sequence[Layer],
+        inputs: Tensor,
+        state: NTMState,
+        lengths: Tensor | None,
+        wanted: Sequence[str],
+    ) -> tuple[Tensor, dict[str, Tensor], NTMState]:
+        plan = sequence.Plan(
+            inputs=self.input_size,
+            layers=len(layers),
+            size=self.controller.size,
+            gated=len(layers[0].bias) == 4 * self.controller.size,
+            recurrent=layers[0].own is not None,
+            read_heads=self.read_heads,
+            write_heads=self.write_heads,
+            width=self.memory.width,
+            shifts=self.shift_range,
+            bounded=self.bounded,
+            every=self.checkpoint_every,
+        )
+        weights = sequence.Weights(sequence.stack(layers), self.heads.weight, self.heads.bias)
+        controller = [part.transpose(0, 1) for part in state.controller]
+        absent = inputs.new_zeros(len(layers), len(inputs), self.controller.size)
+        hidden, cell = (*controller, absent, absent)[:2]
+        before = sequence.State(hidden, cell, state.memory, state.weighting, state.reads.flatten(1))
+        result = sequence.run(kernels, plan, inputs, weights, before, lengths, signals=bool(wanted))
+
+        after = NTMState(
+            tuple(part.transpose(0, 1) for part in result.state[: len(controller)]),
+            result.state.memory,
+            result.state.weighting,
+            result.state.reads.unflatten(1, (self.read_heads, -1)),
+        )
+        key, strength, gate, shift, sharpness, erase, add = self._split(result.parameters)
+        head = HeadParameters(key, strength, gate, shift, sharpness)
+        signals = self._signals(head, erase, add, result.weightings, result.outputs[..., self.controller.size :])
+        return result.outputs, {name: signals[name] for name in wanted}, after
+
+    # The equations, step by step
+
+    def _by_steps(
+        self, inputs: Tensor, state: NTMState, lengths: Tensor | None, wanted: Sequence[str]
+    ) -> tuple[Tensor, dict[str, Tensor], NTMState]:
         outputs = []  # of the controller and the read heads, (B, size + R·W) a step
-        kept: dict[str, list[Tensor]] = defaultdict(list)
+        kept: dict[str, list[Tensor]] = {name: [] for name in wanted}
         for step, present in enumerate(inputs.unbind(1)):
             after, output, signals = self._step(present, state)
             state = after if lengths is None else freeze(step >= lengths, state, after)
             outputs.append(output)
-            for name in signals if wanted is None else wanted:
-                kept[name].append(signal(signals, name))
-        logits = self.output(torch.stack(outputs, 1))
-        return {"logits": logits} | {name: torch.stack(steps, 1) for name, steps in kept.items()}, state
+            for name in wanted:
+                kept[name].append(signals[name])
+        return torch.stack(outputs, 1), {name: torch.stack(steps, 1) for name, steps in kept.items()}, state
 
     def _step(self, inputs: Tensor, state: NTMState) -> tuple[NTMState, Tensor, dict[str, Tensor]]:
         """One step from inputs (B, I): the state after it, what the logits are made of, and the signals."""
@@ -150,26 +228,13 @@ class NTM(SequenceModel):
         read_weighting, write_weighting = weighting.split((self.read_heads, self.write_heads), 1)
         reads = read(state.memory, read_weighting)
         memory = write(state.memory, write_weighting, erase, add)
-        signals = {
-            "read_weighting": read_weighting,
-            "write_weighting": write_weighting,
-            "reads": reads,
-            "memory": memory,
-            "key": head.key,
-            "strength": head.strength.squeeze(-1),
-            "gate": head.gate.squeeze(-1),
-            "shift": head.shift,
-            "sharpness": head.sharpness.squeeze(-1),
-            "erase": erase,
-            "add": add,
-        }
-        return NTMState(controller, memory, weighting, reads), torch.cat((hidden, reads.flatten(1)), 1), signals
+        output = torch.cat((hidden, reads.flatten(1)), 1)
+        signals = {"memory": memory} | self._signals(head, erase, add, weighting, reads.flatten(1))
+        return NTMState(controller, memory, weighting, reads), output, signals
 
     def _head_parameters(self, hidden: Tensor) -> tuple[HeadParameters, Tensor, Tensor]:
         """From the controller's output (B, size): parameters of all heads, and erase and add (B, H, W)."""
-        raw = self.addressing(hidden).unflatten(1, (self.read_heads + self.write_heads, -1))
-        key, strength, gate, shift, sharpness = raw.split(self.address_sizes, -1)
-        erase, add = self.writing(hidden).unflatten(1, (self.write_heads, -1)).chunk(2, -1)
+        key, strength, gate, shift, sharpness, erase, add = self._split(self.heads(hidden))
         head = HeadParameters(
             key=key.tanh() if self.bounded else key,
             strength=F.softplus(strength),
@@ -178,3 +243,27 @@ class NTM(SequenceModel):
             sharpness=1 + F.softplus(sharpness),
         )
         return head, erase.sigmoid(), add.tanh() if self.bounded else add
+
+    def _split(self, emitted: Tensor) -> tuple[Tensor, ...]:
+        """Of what the heads emit, (…, P): key, strength, gate, shift, sharpness of all heads, erase and add."""
+        addressing, writing = emitted.split(self.head_sizes, -1)
+        address_parts = addressing.unflatten(-1, (self.read_heads + self.write_heads, -1)).split(self.address_sizes, -1)
+        return *address_parts, *writing.unflatten(-1, (self.write_heads, -1)).chunk(2, -1)
+
+    def _signals(
+        self, head: HeadParameters, erase: Tensor, add: Tensor, weighting: Tensor, reads: Tensor
+    ) -> dict[str, Tensor]:
+        """All but ``memory``, of one step or of all; weighting (…, K, N), reads (…, R·W)."""
+        read_weighting, write_weighting = weighting.split((self.read_heads, self.write_heads), -2)
+        return {
+            "read_weighting": read_weighting,
+            "write_weighting": write_weighting,
+            "reads": reads.unflatten(-1, (self.read_heads, -1)),
+            "key": head.key,
+            "strength": head.strength.squeeze(-1),
+            "gate": head.gate.squeeze(-1),
+            "shift": head.shift,
+            "sharpness": head.sharpness.squeeze(-1),
+            "erase": erase,
+            "add": add,
+        }

@@ -1,12 +1,11 @@
 """The signals of a model, by name."""
 
-from collections.abc import Mapping
-
-from torch import Tensor
+from collections.abc import Sequence
 
 
-def signal(signals: Mapping[str, Tensor], name: str) -> Tensor:
-    """The named one; ValueError tells which there are."""
-    if name not in signals:
-        raise ValueError(f"signal {name!r}: this model has only {', '.join(signals)}")
-    return signals[name]
+def chosen(names: Sequence[str] | None, known: Sequence[str]) -> Sequence[str]:
+    """The names asked for, all that are known for None; ValueError tells which there are if one is not."""
+    for name in names or ():
+        if name not in known:
+            raise ValueError(f"signal {name!r}: this model has only {', '.join(known)}")
+    return known if names is None else names

@@ -1,0 +1,64 @@
+"""Which backend runs a recurrence."""
+
+import logging
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+FAST = {"numba": "ntm_lab.ops.numba_backend", "triton": "ntm_lab.ops.triton_backend"}
+BY_DEVICE = {"cpu": "numba", "cuda": "triton"}
+NAMES = ("auto", "reference", *FAST)
+
+
+def check_name(name: str) -> str:
+    """The name of a backend, or ValueError."""
+    if name not in NAMES:
+        raise ValueError(f"model.backend={name}: must be one of {', '.join(NAMES)}")
+    return name
+
+
+def choose(name: str, inputs: Tensor, obstacle: str | None = None) -> Any:
+    """The kernels (`ntm_lab.ops.sequence.Kernels`) that run such inputs, None for the reference equations.
+
+    ``auto`` takes the fast backend of the inputs' device, and says so once, with the reason, if there is none that can
+    serve them. ``obstacle`` is what the caller already knows to prevent a fast one. ValueError if a backend that was
+    chosen by name cannot serve them.
+    """
+    if name == "reference":
+        return None
+    wanted = BY_DEVICE.get(inputs.device.type) if name == "auto" else name
+    if wanted is None:
+        kernels, reason = None, f"there is none for the device {inputs.device.type}"
+    else:
+        kernels, missing = _load(wanted)
+        autocast = "it computes in the type of its inputs, not under autocast"
+        reason = obstacle or missing
+        if not reason and torch.is_autocast_enabled(inputs.device.type):
+            reason = autocast
+        if not reason:
+            reason = kernels.unsuited(inputs)
+    if not reason:
+        return kernels
+    if name != "auto":
+        raise ValueError(f"model.backend={name}: {reason}; backend=reference can")
+    _say_once(f"no fast backend, the reference equations run instead: {f'{wanted}: ' if wanted else ''}{reason}")
+    return None
+
+
+@cache
+def _load(name: str) -> tuple[Any, str | None]:
+    """A backend, or why it cannot be had."""
+    try:
+        return import_module(FAST[name]), None
+    except ImportError as error:
+        return None, f"it cannot be imported ({error})"
+
+
+@cache
+def _say_once(message: str) -> None:
+    log.warning(message)

@@ -1,0 +1,52 @@
+"""Memory that the next sequence uses again.
+
+Fresh memory comes from the system page by page, as each is first touched, which for the buffers of a sequence costs as
+much as a quarter of the arithmetic. So they are cut from buffers that are kept.
+"""
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+
+LARGEST = 1 << 26  # elements of a buffer that is kept; a larger one goes back to the system
+SPARE = 4  # buffers that are kept
+
+_free: list[Tensor] = []
+
+
+class Workspace:
+    """Tensors of the given shapes, not initialised, whose memory is used anew when this object is gone.
+
+    Whoever holds one of the tensors has to hold ``lease`` too, unless it is None.
+    """
+
+    def __init__(self, like: Tensor, shapes: Sequence[Sequence[int]]) -> None:
+        sizes = [prod(shape) for shape in shapes]
+        self._buffer = _take(like, sum(sizes))
+        parts = self._buffer[: sum(sizes)].split(sizes)
+        self.tensors = [part.view(*shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    @property
+    def lease(self) -> "Workspace | None":
+        """What keeps the memory from being used anew; None if that will not happen anyway."""
+        return self if len(self._buffer) <= LARGEST else None
+
+    def __del__(self) -> None:
+        if len(self._buffer) <= LARGEST:
+            _free.append(self._buffer)
+            del _free[:-SPARE]
+
+
+def _take(like: Tensor, size: int) -> Tensor:
+    """The smallest free buffer that will do, or a new one."""
+    fitting = [
+        place
+        for place, buffer in enumerate(_free)
+        if buffer.dtype == like.dtype and buffer.device == like.device and len(buffer) >= size
+    ]
+    if fitting:
+        return _free.pop(min(fitting, key=lambda place: len(_free[place])))
+    with torch.inference_mode(False):  # made in inference mode it could not serve training later
+        return torch.empty(size, dtype=like.dtype, device=like.device)
