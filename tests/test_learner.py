@@ -191,5 +191,5 @@ def test_the_same_seed_gives_the_same_weights(started: Started, tiny_ntm: list[s
 
 
 def test_a_penalty_that_the_model_cannot_serve_is_refused(started: Started, tiny_lstm: list[str]) -> None:
-    with pytest.raises(Exception, match=r"signal 'read_weighting': this model has only logits, hidden"):
+    with pytest.raises(Exception, match=r"signal 'read_weighting': this model has only hidden"):
         started(*tiny_lstm, "penalty=weighting_entropy")

@@ -200,6 +200,8 @@ class NTM(SequenceModel):
             result.state.weighting,
             result.state.reads.unflatten(1, (self.read_heads, -1)),
         )
+        if not wanted:
+            return result.outputs, {}, after
         key, strength, gate, shift, sharpness, erase, add = self._split(result.parameters)
         head = HeadParameters(key, strength, gate, shift, sharpness)
         signals = self._signals(head, erase, add, result.weightings, result.outputs[..., self.controller.size :])

@@ -31,28 +31,27 @@ def choose(name: str, inputs: Tensor, obstacle: str | None = None) -> Any:
     """
     if name == "reference":
         return None
-    wanted = BY_DEVICE.get(inputs.device.type) if name == "auto" else name
-    if wanted is None:
-        kernels, reason = None, f"there is none for the device {inputs.device.type}"
-    else:
-        kernels, missing = _load(wanted)
-        autocast = "it computes in the type of its inputs, not under autocast"
-        reason = obstacle or missing
-        if not reason and torch.is_autocast_enabled(inputs.device.type):
-            reason = autocast
-        if not reason:
-            reason = kernels.unsuited(inputs)
+    wanted = BY_DEVICE.get(inputs.device.type, "none") if name == "auto" else name
+    kernels, missing = _load(wanted)
+    reason = obstacle or missing or _autocast(inputs) or kernels.unsuited(inputs)
     if not reason:
         return kernels
     if name != "auto":
         raise ValueError(f"model.backend={name}: {reason}; backend=reference can")
-    _say_once(f"no fast backend, the reference equations run instead: {f'{wanted}: ' if wanted else ''}{reason}")
+    _say_once(f"the reference equations run instead of the backend {wanted}: {reason}")
     return None
+
+
+def _autocast(inputs: Tensor) -> str | None:
+    enabled = torch.is_autocast_enabled(inputs.device.type)
+    return "it computes in the type of its inputs, not under autocast" if enabled else None
 
 
 @cache
 def _load(name: str) -> tuple[Any, str | None]:
     """A backend, or why it cannot be had."""
+    if name not in FAST:
+        return None, "there is none for this device"
     try:
         return import_module(FAST[name]), None
     except ImportError as error:
