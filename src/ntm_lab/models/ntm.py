@@ -161,7 +161,8 @@ class NTM(SequenceModel):
                 }
         else:
             outputs, signals, state = self._at_once(kernels, layers, inputs, state, lengths, wanted)
-        return {"logits": self.output(outputs)} | signals, state
+        logits = self.output(outputs.transpose(0, 1)).transpose(0, 1)  # as it lies in memory, time first
+        return {"logits": logits} | signals, state
 
     # One operation of the whole sequence
 
@@ -220,7 +221,7 @@ class NTM(SequenceModel):
             outputs.append(output)
             for name in wanted:
                 kept[name].append(signals[name])
-        return torch.stack(outputs, 1), {name: torch.stack(steps, 1) for name, steps in kept.items()}, state
+        return torch.stack(outputs).transpose(0, 1), {name: torch.stack(steps, 1) for name, steps in kept.items()}, state
 
     def _step(self, inputs: Tensor, state: NTMState) -> tuple[NTMState, Tensor, dict[str, Tensor]]:
         """One step from inputs (B, I): the state after it, what the logits are made of, and the signals."""

@@ -154,11 +154,12 @@ def run(
     tensors = (inputs.transpose(0, 1), *weights, *state)
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     outputs, weightings, parameters, *final = _Sequence.apply(kernels, plan, lengths, keep, signals, *tensors)
-    series, state = [part.transpose(0, 1) for part in (outputs, weightings, parameters)], State(*final)
+    series, state = [outputs, weightings, parameters], State(*final)
     if order is not None:
         back = order.argsort()
-        series, state = [part[back] for part in series], _reorder(state, back)
-    return Result(series[0], state, *series[1:])
+        series, state = [part[:, back] for part in series], _reorder(state, back)
+    outputs, weightings, parameters = (part.transpose(0, 1) for part in series)
+    return Result(outputs, state, weightings, parameters)
 
 
 def _check(plan: Plan, inputs: Tensor, weights: Weights, state: State, lengths: Tensor | None) -> None:
@@ -275,7 +276,7 @@ class _Sequence(torch.autograd.Function):
             initial,
             tape,
             Given(given(outputs, 3), given(weightings, 4)),
-            State(*(torch.zeros_like(a) if b is None else b for a, b in zip(initial, final, strict=True))),
+            State(*(_zeros(a) if b is None else b for a, b in zip(initial, final, strict=True))),
             slopes,
         )
         sums, joined = slopes.layers.flatten(1, 2), tape.joined.flatten(1, 2)
@@ -288,3 +289,8 @@ class _Sequence(torch.autograd.Function):
             emitted.sum(0),
             *first,
         )
+
+
+def _zeros(like: Tensor) -> Tensor:
+    """Zeros that take no memory."""
+    return like.new_zeros(()).expand(like.shape)
