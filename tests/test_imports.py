@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import ntm_lab
+from ntm_lab.ops.backends import FAST
 
 SOURCE = Path(ntm_lab.__file__).parent
 
@@ -91,6 +92,12 @@ def test_only_runs_knows_hydra(path: Path) -> None:
     assert not known or place_of(path) == KNOWS_HYDRA
 
 
+@each_module
+def test_only_a_backend_knows_its_compiler(path: Path) -> None:
+    known = {name.split(".")[0] for name in imports_of(path)} & {"numba", "llvmlite", "triton"}
+    assert not known or path.stem in {f"{backend}_{part}" for backend in FAST for part in ("backend", "kernels")}
+
+
 @pytest.mark.parametrize(
     ("place", "stranger"),
     [
@@ -124,6 +131,17 @@ def test_every_kind_of_import_is_seen(statement: str, names: set[str]) -> None:
 
 def test_the_package_itself_imports_nothing_heavy() -> None:
     """`ntm_lab.load` brings Lightning and Hydra in only when it is asked for."""
-    code = "import sys, ntm_lab; print({'torch', 'pytorch_lightning', 'hydra'} & sys.modules.keys())"
+    assert not brought_in("import ntm_lab", {"torch", "pytorch_lightning", "hydra", "numba", "triton"})
+
+
+def test_models_bring_in_no_compiler() -> None:
+    """A backend does when it first runs."""
+    assert not brought_in("import ntm_lab.models, ntm_lab.ops.backends, ntm_lab.ops.sequence", {"numba", "llvmlite"})
+    assert brought_in("import ntm_lab.ops.numba_backend", {"numba", "llvmlite"}) == {"numba", "llvmlite"}
+
+
+def brought_in(statement: str, modules: set[str]) -> set[str]:
+    """Which of the modules are there in a process after the statement."""
+    code = f"{statement}; import sys; print(*({modules!r} & sys.modules.keys()))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "set()"
+    return set(result.stdout.split())

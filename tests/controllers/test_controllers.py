@@ -62,3 +62,31 @@ def test_feedforward_is_linear_and_tanh(layers: int, inputs: Tensor) -> None:
         expected = torch.tanh(expected @ layer.weight.T + layer.bias)
     torch.testing.assert_close(outputs, expected, rtol=0, atol=1e-12)
     assert state == ()
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("kind", [Feedforward, Recurrent, LSTM])
+def test_weights_are_all_of_a_step(kind: Any, layers: int, inputs: Tensor) -> None:
+    """A step from the layers as `ntm_lab.types.Layer` describes them, at random parameters and states."""
+    controller = kind(I, SIZE, layers).double()
+    run(controller, inputs)
+    state = tuple(torch.randn_like(part) for part in controller.initial_state(B))
+    output, after = controller(inputs[:, 0], state)
+
+    below, states = inputs[:, 0], []
+    for number, layer in enumerate(controller.weights()):
+        hidden, cell, *_ = (*(part[:, number] for part in state), None, None)
+        sums = below @ layer.below.T + layer.bias
+        if layer.own is not None:
+            sums = sums + hidden @ layer.own.T
+        if cell is None:
+            below = sums.tanh()
+        else:
+            enter, forget, candidate, leave = sums.chunk(4, 1)
+            cell = forget.sigmoid() * cell + enter.sigmoid() * candidate.tanh()
+            below = leave.sigmoid() * cell.tanh()
+        states.append((below, cell)[: len(state)])
+    torch.testing.assert_close(below, output, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        [torch.stack(parts, 1) for parts in zip(*states, strict=True)], list(after), rtol=0, atol=1e-12
+    )

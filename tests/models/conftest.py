@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
@@ -50,18 +51,18 @@ def build_ntm() -> Callable[..., NTM]:
 
 @pytest.fixture(
     params=[
-        *((name, layers) for name in ("Feedforward", "Recurrent", "LSTM") for layers in (1, 2)),
+        *product(("Feedforward", "Recurrent", "LSTM"), (1, 2), ("reference", "numba")),
         ("baseline", 1),
         ("baseline", 2),
     ],
-    ids=lambda param: f"{param[0]}-{param[1]}" if param[0] == "baseline" else f"NTM-{param[0]}-{param[1]}",
+    ids=lambda param: "-".join(map(str, param if param[0] == "baseline" else ("NTM", *param))),
 )
 def model(request: pytest.FixtureRequest, build_ntm: Callable[..., NTM]) -> NTM | LSTM:
-    """Each kind of model: the NTM with every controller, and the LSTM; one layer and two."""
-    name, layers = request.param
+    """Each kind of model: the NTM with every controller and backend, and the LSTM; one layer and two."""
+    name, layers, *backend = request.param
     if name == "baseline":
         return randomized(LSTM(I, O, SIZE, layers).double())
-    return build_ntm(getattr(controllers, name), layers=layers, read_heads=2)
+    return build_ntm(getattr(controllers, name), layers=layers, read_heads=2, write_heads=2, backend=backend[0])
 
 
 @pytest.fixture

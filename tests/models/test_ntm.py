@@ -32,6 +32,11 @@ SHAPES = {
 }
 
 
+@pytest.fixture(params=["reference", "numba"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture
 def many_heads(build_ntm: BuildNTM) -> NTM:
     return build_ntm(read_heads=R, write_heads=H, shift_range=S)
@@ -42,10 +47,14 @@ def test_trace_has_every_signal_of_the_docstring(many_heads: NTM, inputs: Tensor
     assert all(f"``{name}``" in (NTM.__doc__ or "") for name in SHAPES if name != "logits")
 
 
-def test_trace_has_only_what_is_asked_for(many_heads: NTM, inputs: Tensor) -> None:
-    everything, asked = many_heads.trace(inputs), many_heads.trace(inputs, signals=("gate", "memory"))
-    assert asked.keys() == {"logits", "gate", "memory"}
-    assert all(torch.equal(signal, everything[name]) for name, signal in asked.items())
+@pytest.mark.parametrize("asked", [("gate", "memory"), ("gate", "reads"), ()], ids="+".join)
+def test_trace_has_only_what_is_asked_for(
+    many_heads: NTM, inputs: Tensor, backend: str, asked: tuple[str, ...]
+) -> None:
+    many_heads.backend = backend
+    everything, signals = many_heads.trace(inputs), many_heads.trace(inputs, signals=asked)
+    assert signals.keys() == {"logits", *asked}
+    torch.testing.assert_close(signals, {name: everything[name] for name in signals}, rtol=0, atol=1e-12)
 
 
 def test_traced_signals_keep_their_ranges(many_heads: NTM, inputs: Tensor) -> None:
@@ -62,11 +71,26 @@ def test_trace_ends_where_the_state_does(many_heads: NTM, inputs: Tensor) -> Non
     lengths = torch.tensor([6, 1, 4, 3])
     signals, (_, state) = many_heads.trace(inputs, lengths=lengths), many_heads(inputs, lengths=lengths)
     last = torch.arange(B), lengths - 1
-    assert torch.equal(signals["memory"][last], state.memory)
-    assert torch.equal(signals["reads"][last], state.reads)
-    assert torch.equal(
-        torch.cat((signals["read_weighting"][last], signals["write_weighting"][last]), 1), state.weighting
-    )
+    weighting = torch.cat((signals["read_weighting"][last], signals["write_weighting"][last]), 1)
+    found = signals["memory"][last], weighting, signals["reads"][last]
+    torch.testing.assert_close(found, state[1:], rtol=0, atol=1e-12)
+
+
+def test_past_the_end_signals_are_0_and_logits_the_bias(many_heads: NTM, inputs: Tensor, backend: str) -> None:
+    many_heads.backend = backend
+    lengths = torch.tensor([5, 1, 4, 3])
+    past = torch.arange(T) >= lengths.unsqueeze(1)
+    signals = many_heads.trace(inputs, lengths=lengths, signals=[name for name in NTM.signals if name != "memory"])
+    logits = signals.pop("logits")[past]
+    torch.testing.assert_close(logits, many_heads.output.bias.expand_as(logits), rtol=0, atol=0)
+    assert [name for name, signal in signals.items() if signal[past].any() or not signal[~past].any()] == []
+
+
+def test_memory_is_traced_whatever_the_backend(many_heads: NTM, inputs: Tensor, backend: str) -> None:
+    many_heads.backend = backend
+    signals = many_heads.trace(inputs, signals=["memory"])
+    assert torch.equal(signals["memory"], many_heads.trace(inputs)["memory"])
+    assert torch.equal(many_heads.trace(inputs, signals=())["logits"], many_heads(inputs)[0])
 
 
 def test_reads_come_from_the_memory_before_the_write(many_heads: NTM, inputs: Tensor) -> None:
@@ -78,8 +102,7 @@ def test_reads_come_from_the_memory_before_the_write(many_heads: NTM, inputs: Te
 def test_only_bounded_keys_and_adds_stay_within_1(build_ntm: BuildNTM, inputs: Tensor, bounded: bool) -> None:
     model = build_ntm(bounded=bounded)
     with torch.no_grad():
-        model.addressing.weight.mul_(10)
-        model.writing.weight.mul_(10)
+        model.heads.weight.mul_(10)
     signals = model.trace(inputs)
     assert bool(signals["key"].abs().max() <= 1) is bounded
     assert bool(signals["add"].abs().max() <= 1) is bounded
@@ -135,6 +158,8 @@ def test_what_belongs_to_16_slots_does_not_go_to_64(
         ({"shift_range": 4}, "model.shift_range=4: must be odd"),
         ({"shift_range": 0}, "model.shift_range=0: "),
         ({"shift_range": 7}, "model.shift_range=7: .* memory.slots=6"),
+        ({"backend": "cuda"}, "model.backend=cuda: must be one of auto, reference, numba, triton$"),
+        ({"checkpoint_every": 0}, "model.checkpoint_every=0: "),
         ({"size": 0}, "controller.size=0: "),
         ({"layers": 0}, "controller.layers=0: "),
         ({"slots": 0}, "memory.slots=0: "),
@@ -170,7 +195,7 @@ def test_initial_biases(
 ) -> None:
     """They set the heads of their kind and no others."""
     model = build_ntm(read_heads=R, write_heads=H, at_random=False, **{f"{kind}_{signal}_bias": bias})
-    torch.nn.init.zeros_(model.addressing.weight)
+    torch.nn.init.zeros_(model.heads.weight)
     reads, writes = model.trace(inputs)[signal].split((R, H), -1)
     biased, others = (reads, writes) if kind == "read" else (writes, reads)
     torch.testing.assert_close(biased, torch.full_like(biased, value), rtol=1e-6, atol=1e-6)

@@ -71,20 +71,27 @@ def ntm_steps(
             hidden, cell = lstm_step(weights, x, hidden, cell)
         else:
             hidden = np.tanh(linear(weights, "controller.layers.0", x))
-        emitted = linear(weights, "addressing", hidden).reshape(len(weighting), -1)
-        weighting = [address(memory, *head, shifts, squash) for head in zip(weighting, emitted, strict=True)]
+        emitted = linear(weights, "heads", hidden)
+        width = memory.shape[1]
+        addressing, writing = np.split(emitted, [len(weighting) * (width + 3 + shifts)])
+        heads = zip(weighting, addressing.reshape(len(weighting), -1), strict=True)
+        weighting = [address(memory, *head, shifts, squash) for head in heads]
         reads = np.stack([head @ memory for head in weighting[:read_heads]])
 
         write_heads = weighting[read_heads:]
-        writing = linear(weights, "writing", hidden).reshape(len(write_heads), 2, -1)
-        for head, (erase, _) in zip(write_heads, writing, strict=True):
+        vectors = writing.reshape(len(write_heads), 2, width)
+        for head, (erase, _) in zip(write_heads, vectors, strict=True):
             memory = memory * (1 - np.outer(head, sigmoid(erase)))
-        for head, (_, add) in zip(write_heads, writing, strict=True):
+        for head, (_, add) in zip(write_heads, vectors, strict=True):
             memory = memory + np.outer(head, squash(add))
         logits = linear(weights, "output", np.concatenate((hidden, reads.ravel())))
         yield {"logits": logits, "memory": memory, "weighting": np.stack(weighting), "reads": reads}
 
 
+each_backend = pytest.mark.parametrize("backend", ["reference", "numba"])
+
+
+@each_backend
 @pytest.mark.parametrize("bounded", [True, False], ids=["bounded", "unbounded"])
 @pytest.mark.parametrize("shifts", [1, 3, 5])
 @pytest.mark.parametrize("write_heads", [1, 2])
@@ -98,8 +105,10 @@ def test_ntm_is_the_machine_of_the_paper(
     write_heads: int,
     shifts: int,
     bounded: bool,
+    backend: str,
 ) -> None:
-    model = build_ntm(controller, read_heads=read_heads, write_heads=write_heads, shift_range=shifts, bounded=bounded)
+    settings = {"read_heads": read_heads, "write_heads": write_heads, "shift_range": shifts, "bounded": bounded}
+    model = build_ntm(controller, backend=backend, **settings)
     weights = {name: value.numpy() for name, value in model.state_dict().items()}
     with torch.no_grad():
         logits, state = model(inputs)
@@ -110,10 +119,11 @@ def test_ntm_is_the_machine_of_the_paper(
             np.testing.assert_allclose(getattr(state, name)[b].numpy(), steps[-1][name], rtol=0, atol=1e-10)
 
 
+@each_backend
 @pytest.mark.parametrize("controller", [Feedforward, LSTM], ids=["feedforward", "lstm"])
-def test_gradients(build_ntm: Callable[..., NTM], controller: type) -> None:
+def test_gradients(build_ntm: Callable[..., NTM], controller: type, backend: str) -> None:
     """With respect to inputs, initial state and parameters, of logits and final state."""
-    model = build_ntm(controller, size=2, slots=3, width=2, input_size=1)
+    model = build_ntm(controller, size=2, slots=3, width=2, input_size=1, backend=backend)
     generator = torch.Generator().manual_seed(2)
     parameters = {name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()}
     inputs = torch.randn(1, 2, 1, generator=generator, dtype=torch.float64, requires_grad=True)

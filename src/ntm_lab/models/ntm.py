@@ -221,7 +221,8 @@ class NTM(SequenceModel):
             outputs.append(output)
             for name in wanted:
                 kept[name].append(signals[name])
-        return torch.stack(outputs).transpose(0, 1), {name: torch.stack(steps, 1) for name, steps in kept.items()}, state
+        stacked = {name: torch.stack(steps, 1) for name, steps in kept.items()}
+        return torch.stack(outputs).transpose(0, 1), stacked, state
 
     def _step(self, inputs: Tensor, state: NTMState) -> tuple[NTMState, Tensor, dict[str, Tensor]]:
         """One step from inputs (B, I): the state after it, what the logits are made of, and the signals."""
