@@ -190,6 +190,8 @@ class NTM(SequenceModel):
         )
         weights = sequence.Weights(sequence.stack(layers), self.heads.weight, self.heads.bias)
         controller = [part.transpose(0, 1) for part in state.controller]
+        if len(controller) != plan.recurrent + plan.gated:
+            raise ValueError(f"state: the controller's has {len(controller)} parts, not {plan.recurrent + plan.gated}")
         absent = inputs.new_zeros(len(layers), len(inputs), self.controller.size)
         hidden, cell = (*controller, absent, absent)[:2]
         before = sequence.State(hidden, cell, state.memory, state.weighting, state.reads.flatten(1))

@@ -33,7 +33,7 @@ def choose(name: str, inputs: Tensor, obstacle: str | None = None) -> Any:
         return None
     wanted = BY_DEVICE.get(inputs.device.type, "none") if name == "auto" else name
     kernels, missing = _load(wanted)
-    reason = obstacle or missing or _autocast(inputs) or kernels.unsuited(inputs)
+    reason = obstacle or missing or kernels.unsuited(inputs) or _autocast(inputs)
     if not reason:
         return kernels
     if name != "auto":

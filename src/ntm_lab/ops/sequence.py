@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ntm_lab.ops.workspace import Workspace
@@ -180,6 +179,8 @@ def _check(plan: Plan, inputs: Tensor, weights: Weights, state: State, lengths: 
         "weighting": (state.weighting, (batch, heads, slots)),
         "reads": (state.reads, (batch, plan.read_heads * plan.width)),
     }
+    if plan.shifts // 2 > slots:
+        raise ValueError(f"memory: {slots} slots are too few for {plan.shifts} shifts")
     if features != plan.inputs:
         raise ValueError(f"inputs: width is {features}, not {plan.inputs}")
     if lengths is not None and lengths.shape != (batch,):
@@ -246,8 +247,9 @@ class _Sequence(torch.autograd.Function):
         return tape.outputs, tape.weightings, tape.parameters, *final
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *above: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # PyTorch's once_differentiable passes some of these over in silence
+            raise RuntimeError("create_graph=True: a fast backend has no second derivatives; backend=reference has")
         lengths, layers, heads, bias, *saved = ctx.saved_tensors
         initial, tape = State(*saved[: len(State._fields)]), Tape(*saved[len(State._fields) :])
         outputs, weightings, parameters, *final = above
