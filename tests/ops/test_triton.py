@@ -264,7 +264,7 @@ def test_without_gradients(interpreter: ModuleType) -> None:
 def test_bfloat16_is_as_exact_as_its_storage(interpreter: ModuleType, name: str) -> None:
     """All arithmetic is in float32. What comes out is then off by its own storage: on a GPU, which rounds, by 2⁻⁸, and
     in the interpreter, which cuts off, by 2⁻⁷ at most. Gradients pass through what every step has stored: measured were
-    up to 0.022 of a tensor's largest, 0.041 with sharp heads, against 0.034 and 0.043 of the reference in bfloat16."""
+    up to 0.024 of a tensor's largest, 0.041 with sharp heads, against 0.041 and 0.043 of the reference in bfloat16."""
     model, inputs = model_of(CASES[name]).bfloat16(), inputs_of(CASES[name]).bfloat16()
     expected = outcome(deepcopy(model).double(), inputs.double(), None, "reference")
     found = outcome(model, inputs, None, "triton")
