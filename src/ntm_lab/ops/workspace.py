@@ -31,12 +31,17 @@ class Workspace:
     @property
     def lease(self) -> "Workspace | None":
         """What keeps the memory from being used anew; None if that will not happen anyway."""
-        return self if len(self._buffer) <= LARGEST else None
+        return self if _worth_keeping(self._buffer) else None
 
     def __del__(self) -> None:
-        if len(self._buffer) <= LARGEST:
+        if _worth_keeping(self._buffer):
             _free.append(self._buffer)
             del _free[:-SPARE]
+
+
+def _worth_keeping(buffer: Tensor) -> bool:
+    """Not on a GPU: there PyTorch's own allocator does it, and knows of streams."""
+    return buffer.device.type == "cpu" and len(buffer) <= LARGEST
 
 
 def _take(like: Tensor, size: int) -> Tensor:
@@ -44,7 +49,7 @@ def _take(like: Tensor, size: int) -> Tensor:
     fitting = [
         place
         for place, buffer in enumerate(_free)
-        if buffer.dtype == like.dtype and buffer.device == like.device and len(buffer) >= size
+        if like.device == buffer.device and buffer.dtype == like.dtype and len(buffer) >= size
     ]
     if fitting:
         return _free.pop(min(fitting, key=lambda place: len(_free[place])))
