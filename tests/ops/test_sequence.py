@@ -213,3 +213,16 @@ MISFITS: dict[str, Callable[[NTM, Tensor], Any]] = {
 def test_a_model_refuses_what_does_not_fit(build: Build, misfit: str) -> None:
     with pytest.raises((ValueError, TypeError, RuntimeError)):
         MISFITS[misfit](build(), torch.randn(3, 4, 5))
+
+
+def test_no_sequences_give_no_outputs(build: Build) -> None:
+    """As the reference does, where a batch happens to be empty."""
+    for backend in ("reference", "numba"):
+        logits, state = build(backend=backend)(torch.zeros(0, 4, 5))
+        assert logits.shape[:2] == (0, 4) and len(state.memory) == 0
+
+
+def test_lengths_may_be_of_any_whole_type(build: Build) -> None:
+    inputs, lengths = torch.randn(3, 4, 5), torch.tensor([4, 2, 1])
+    model = build(backend="numba")
+    assert torch.equal(model(inputs, lengths=lengths)[0], model(inputs, lengths=lengths.int())[0])

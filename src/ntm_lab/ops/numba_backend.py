@@ -98,7 +98,7 @@ def _arrays(tensors: Any) -> Any:
 def _on_tiles(kernel: Callable[..., None], plan: Plan, lengths: Array, *arguments: Any) -> None:
     """Run the kernel on the whole batch, tile by tile."""
     batch, threads = len(lengths), torch.get_num_threads()
-    tile = min(TILE, -(-batch // (4 * threads)) * 4)  # products go by 4 rows
+    tile = min(TILE, max(1, -(-batch // (4 * threads))) * 4)  # products go by 4 rows
     starts = range(0, batch, tile)
 
     def work(first: int) -> None:

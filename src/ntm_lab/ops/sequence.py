@@ -149,7 +149,7 @@ def run(
     order = None
     if lengths is not None:  # the longest first, so that those that go on are always the first ones
         order = lengths.argsort(descending=True, stable=True)
-        inputs, lengths, state = inputs[order], lengths[order], _reorder(state, order)
+        inputs, lengths, state = inputs[order], lengths[order].long(), _reorder(state, order)
     tensors = (inputs.transpose(0, 1), *weights, *state)
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     outputs, weightings, parameters, *final = _Sequence.apply(kernels, plan, lengths, keep, signals, *tensors)
