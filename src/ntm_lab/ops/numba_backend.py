@@ -83,8 +83,9 @@ def _working(state: State) -> State:
     batch, slots, width = state.memory.shape
     memory = state.memory.new_zeros(batch, _padded(width), slots)
     memory[:, :width] = state.memory.transpose(1, 2)
-    copies = {name: part.clone(memory_format=torch.contiguous_format) for name, part in state._asdict().items()}
-    return State(**(copies | {"memory": memory}))
+    others = {name: part for name, part in state._asdict().items() if name != "memory"}
+    copies = {name: part.clone(memory_format=torch.contiguous_format) for name, part in others.items()}
+    return State(memory=memory, **copies)
 
 
 def _outside(state: State, plan: Plan) -> State:

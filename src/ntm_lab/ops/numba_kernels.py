@@ -65,9 +65,8 @@ def exp_parts_single(x: Any) -> Any:
     x = np.float32(-87) if x < np.float32(-87) else x
     x = np.float32(88) if x > np.float32(88) else x
     n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
-    r = (
-        x - n * np.float32(0.693359375) - n * np.float32(-2.12194440e-4)
-    )  # ln 2 in two parts: the first product is exact
+    # ln 2 in two parts, so that the first product is exact
+    r = x - n * np.float32(0.693359375) - n * np.float32(-2.12194440e-4)
     series = np.float32(1 / 720) + r * np.float32(1 / 5040)
     series = np.float32(1 / 6) + r * (np.float32(1 / 24) + r * (np.float32(1 / 120) + r * series))
     series = r * (one + r * (np.float32(1 / 2) + r * series))
@@ -450,7 +449,14 @@ def write_backward(
                 vector_slopes[at + width + v] += add_slope[v]
 
 
-# What a head emits, as one row of parameters: key (W), strength, gate, shift (S), sharpness.
+# What the heads emit: a row of parameters (P,), first those of all heads' addressing, then each erase and add.
+
+
+@part
+def head_of(parameters: Array, plan: Any, k: int) -> Array:
+    """One head's parameters: key (W), strength, gate, shift (S), sharpness."""
+    per_head = plan.width + 3 + plan.shifts
+    return parameters[k * per_head : (k + 1) * per_head]
 
 
 @part
@@ -482,7 +488,7 @@ def activate(parameters: Array, plan: Any) -> None:
     per_head = width + 3 + plan.shifts
     heads = plan.read_heads + plan.write_heads
     for k in range(heads):
-        head = parameters[k * per_head : (k + 1) * per_head]
+        head = head_of(parameters, plan, k)
         if plan.bounded:
             for v in range(width):
                 head[v] = tanh(head[v])
@@ -506,7 +512,7 @@ def activate_backward(parameters: Array, gradient: Array, plan: Any) -> None:
     per_head = width + 3 + plan.shifts
     heads = plan.read_heads + plan.write_heads
     for k in range(heads):
-        head, slope = parameters[k * per_head : (k + 1) * per_head], gradient[k * per_head : (k + 1) * per_head]
+        head, slope = head_of(parameters, plan, k), head_of(gradient, plan, k)
         if plan.bounded:
             for v in range(width):
                 slope[v] *= one - head[v] * head[v]
@@ -527,13 +533,6 @@ def activate_backward(parameters: Array, gradient: Array, plan: Any) -> None:
 
 
 # Addressing.
-
-
-@part
-def head_of(parameters: Array, plan: Any, k: int) -> Array:
-    """One head's parameters: key (W), strength, gate, shift (S), sharpness."""
-    per_head = plan.width + 3 + plan.shifts
-    return parameters[k * per_head : (k + 1) * per_head]
 
 
 @part

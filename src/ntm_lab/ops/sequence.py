@@ -60,9 +60,7 @@ class Tape(NamedTuple):
     snapshots: Tensor  # (T / every, B, …), the memory before the steps 0, every, 2 every, …
     outputs: Tensor  # (T, B, C + R·W): hidden of the last layer, reads
     weightings: Tensor  # (T, B, K, N); T* if nobody asked for them
-    parameters: (
-        Tensor  # (T, B, P), bounded; likewise. Each head's key, strength, gate, shift, sharpness; each erase, add
-    )
+    parameters: Tensor  # (T, B, P), likewise; bounded: each head's key … sharpness, then each erase and add
 
 
 class Given(NamedTuple):
