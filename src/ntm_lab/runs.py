@@ -199,8 +199,22 @@ def build_trainer(config: DictConfig, folder: Path, steps: int) -> pl.Trainer:
     )
 
 
+class Trained(NamedTuple):
+    """A trained model, and what it was trained on."""
+
+    folder: Path
+    config: DictConfig
+    task: Task
+    model: SequenceModel
+
+
 def load(folder: str | Path, slots: int | None = None) -> SequenceModel:
-    """The trained model of a run, ready to be used: ``logits, state = load(folder)(inputs)``.
+    """The trained model of a run, ready to be used: ``logits, state = load(folder)(inputs)``. See `find`."""
+    return find(folder, slots).model
+
+
+def find(folder: str | Path, slots: int | None = None) -> Trained:
+    """The trained model of a run with its task and its config.
 
     Args:
         folder: the run's folder.
@@ -213,6 +227,7 @@ def load(folder: str | Path, slots: int | None = None) -> SequenceModel:
         if not (folder / part).is_file():
             raise FileNotFoundError(f"{folder} is not the folder of a run: it has no {part}")
     config = OmegaConf.load(folder / CONFIG)
+    assert isinstance(config, DictConfig)
     if "backend" in config:
         config.backend = config.model.backend = "auto"  # here need not be what was there
     task = instantiate(config.task)
@@ -225,7 +240,7 @@ def load(folder: str | Path, slots: int | None = None) -> SequenceModel:
         if not isinstance(model, NTM):
             raise ValueError(f"slots={slots}: {folder} holds a model without a memory")
         model.memory.resize(slots)
-    return model.eval()
+    return Trained(folder, config, task, model.eval())
 
 
 def versions() -> dict[str, str]:
