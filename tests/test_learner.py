@@ -81,6 +81,28 @@ def test_the_gradient_norm_is_that_before_clipping(clip: str, started: Started, 
     assert logged["train/gradient_norm"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_results_tell_the_largest_gradient_norm_and_when_the_task_was_learned(
+    started: Started, tiny_ntm: list[str]
+) -> None:
+    """Validations after 4, 8, 12, … sequences, all below the mark; with a patience of 2 the second one says learned."""
+    learned = ["schedule=until_solved", "schedule.below=1e9", "schedule.patience=2", "data.validate_every=4"]
+    run = started(*tiny_ntm, *learned, "log_every=1")
+    run.fit()
+    results = run.report([])
+    norms = [row["train/gradient_norm"] for row in rows(run.folder, "train/gradient_norm")]
+    assert results["largest_gradient_norm"] == pytest.approx(max(norms)) and max(norms) > min(norms)
+    assert results["sequences_to_learn"] == 8
+    seconds = [row["seconds"] for row in rows(run.folder, "val/cost")]
+    assert results["seconds_to_learn"] == pytest.approx(seconds[1])
+
+
+def test_nothing_is_learned_by_a_schedule_that_does_not_look(started: Started, tiny_ntm: list[str]) -> None:
+    run = started(*tiny_ntm, "schedule=constant")
+    run.fit()
+    results = run.report([])
+    assert results["sequences_to_learn"] is None and results["seconds_to_learn"] is None
+
+
 def test_training_rows_are_means_over_the_steps_since_the_last(started: Started, tiny_ntm: list[str]) -> None:
     single, pairs = started(*tiny_ntm, "log_every=1"), started(*tiny_ntm, "log_every=2")
     single.fit()

@@ -49,6 +49,7 @@ class Learner(pl.LightningModule):
 
     model: SequenceModel
     sums: Tensor  # of cost, wrong bits, exact, penalty, gradient norm and steps since the last logging
+    largest_gradient_norm: Tensor  # of the whole run, before clipping
 
     def __init__(
         self,
@@ -77,8 +78,10 @@ class Learner(pl.LightningModule):
         self.log_every = at_least("log_every", log_every, 1)
         self.metrics = nn.ModuleList(sequence_metrics() for _ in data.rungs)
         self.register_buffer("sums", torch.zeros(6, dtype=torch.float64), persistent=False)
+        self.register_buffer("largest_gradient_norm", torch.zeros(()), persistent=False)
         self.passes = 0  # validations in a row below stop_at_cost
         self.seconds = 0.0  # of training alone, up to the last validation
+        self.seconds_to_learn: float | None = None  # of those, until the schedule held the task for learned
         self.round_started: float | None = None
         self.optimum = [_mean_optimum(data, batch) for batch in data.validation]
         self.latest: dict[str, float] = {}  # the newest value of everything logged
@@ -128,6 +131,7 @@ class Learner(pl.LightningModule):
         if not norm.isfinite():
             self._stop_nonfinite(f"gradient norm is {norm.item()}", self.batch)
         self.sums[4] += norm
+        self.largest_gradient_norm = torch.maximum(self.largest_gradient_norm, norm)
         self.sums[5] += 1
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
@@ -187,6 +191,10 @@ class Learner(pl.LightningModule):
             self._stop_nonfinite(f"validation cost is {overall['cost']}", self.batch)
 
         self.schedule.observe(overall)
+        if self.schedule.learned_at is None:
+            self.seconds_to_learn = None
+        elif self.seconds_to_learn is None:
+            self.seconds_to_learn = self.seconds
         below = self.stop_at_cost is not None and overall["cost"] < self.stop_at_cost
         self.passes = self.passes + 1 if below else 0
         self.trainer.should_stop = self.solved
@@ -204,6 +212,8 @@ class Learner(pl.LightningModule):
         checkpoint["learner"] = {
             "sequences": self.sequences,
             "seconds": self.seconds,
+            "seconds_to_learn": self.seconds_to_learn,
+            "largest_gradient_norm": float(self.largest_gradient_norm),
             "passes": self.passes,
             "torch_generator": torch.get_rng_state(),
         }
@@ -211,6 +221,8 @@ class Learner(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["learner"]
         self.seconds, self.passes = state["seconds"], state["passes"]
+        self.seconds_to_learn = state["seconds_to_learn"]
+        self.largest_gradient_norm.fill_(state["largest_gradient_norm"])
         torch.set_rng_state(state["torch_generator"].cpu())
 
     def _stop_nonfinite(self, what: str, batch: Batch) -> None:

@@ -120,6 +120,8 @@ class Schedule(LRScheduler, ABC):
     As with PyTorch's own schedulers `state_dict` carries the settings too, and loading it restores them.
     """
 
+    learned_at: int | None = None  # sequences seen when the task was held for learned, by a schedule that looks
+
     def __init__(self, optimizer: Optimizer, batch_size: int, max_sequences: int) -> None:
         self.batch_size = batch_size
         self.max_sequences = max_sequences
@@ -209,7 +211,7 @@ class HoldThenCosine(Schedule):
         self.sequences = sequences
         self.final = final
         self.passes = 0  # validations in a row that were below
-        self.learned_at: int | None = None  # the sequences seen when the descent began
+        self.learned_at = None  # the descent begins
         super().__init__(optimizer, batch_size, max_sequences)
 
     @property
