@@ -4,7 +4,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: train test lint bench clean
+.PHONY: train test lint bench models clean
 
 train: $(STAMP)
 	$(BIN)/python train.py $(ARGS)
@@ -19,6 +19,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/speed.py --short $(ARGS)
+
+models: $(STAMP)
+	$(BIN)/python tools/make_models.py $(ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

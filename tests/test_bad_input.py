@@ -33,7 +33,7 @@ UNKNOWN = [
     (["curriculum=none"], ["Could not find 'curriculum/none'", "growing", "look_back", "prediction_gain"]),
     (["optimizer=sgd"], ["Could not find 'optimizer/sgd'", "adam", "rmsprop"]),
     (["experiment=graves2014/copi"], ["Could not find 'experiment/graves2014/copi'"]),
-    (["recipe=ntm_copi"], ["recipe=ntm_copi", "ntm_copy"]),
+    (["recipe=ntm_copi"], ["Could not find 'recipe/ntm_copi'", "ntm_copy"]),
     (["modell=ntm"], ["'modell'"]),
     (["memory.slot=3"], ["'memory.slot'"]),
     (["data.batchsize=3"], ["'data.batchsize'"]),

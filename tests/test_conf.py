@@ -47,7 +47,7 @@ def choosing(choices: dict[str, dict[str, str]]) -> Callable[[Path], list[str]]:
         for model in MODELS:
             for folder in list(path.relative_to(CONF).parents)[:-1]:
                 group, choice = str(folder), str(path.relative_to(CONF / folder).with_suffix(""))
-                if group == "recipe" and choice != "none":
+                if group == "recipe" and choice not in MODELS:
                     pairs = [(model, task) for model in MODELS for task in TASKS if f"{model}_{task}" == choice]
                     return [
                         f"{group}={value}"
@@ -110,14 +110,26 @@ def test_no_file_repeats_another() -> None:
 
 
 def test_a_recipe_is_of_a_model_and_a_task() -> None:
-    known = {f"{model}_{task}" for model in MODELS for task in TASKS} | {"none"}
+    known = {f"{model}_{task}" for model in MODELS for task in TASKS} | {*MODELS}
     assert {path.stem for path in (CONF / "recipe").glob("*.yaml")} <= known
+
+
+def test_an_ntm_has_a_recipe_for_every_task() -> None:
+    assert {f"ntm_{task}" for task in TASKS} <= {path.stem for path in (CONF / "recipe").glob("*.yaml")}
+
+
+def test_a_recipe_yields_to_the_command_line(composed: Callable[..., DictConfig]) -> None:
+    """What it chooses from a group too: `memory=64x32` is another choice, not a node that a recipe writes over."""
+    own = composed("task=sort")
+    assert (own.controller._target_, own.memory.slots) == ("ntm_lab.controllers.Feedforward", 32)
+    other = composed("task=sort", "controller=lstm", "memory=64x32")
+    assert (other.controller._target_, other.memory.slots) == ("ntm_lab.controllers.LSTM", 64)
 
 
 def test_the_recipe_of_model_and_task_comes_by_itself(composed: Callable[..., DictConfig]) -> None:
     plain = yaml.safe_load((CONF / "recipe" / "ntm_copy.yaml").read_text())["model"]["read_gate_bias"]
     assert composed().model.read_gate_bias == plain != 0
-    assert composed("recipe=none").model.read_gate_bias == 0
+    assert composed("recipe=ntm").model.read_gate_bias == 0
     assert composed("model.read_gate_bias=7").model.read_gate_bias == 7
 
 

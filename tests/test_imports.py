@@ -37,7 +37,10 @@ STANDS_ON = {
     "callbacks": "learner",
     "logs": "learner",
     # what people use
-    "runs": "models callbacks logs",
+    "trained": "models tasks",
+    "shipped": "trained data",
+    "runs": "models callbacks logs shipped",
+    "hub": "runs",
     "evaluation": "runs",
     "figures": "evaluation",
     "cli": "figures",

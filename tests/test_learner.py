@@ -131,7 +131,7 @@ def test_validation_is_the_mean_over_the_difficulties(started: Started, tiny_ntm
     assert expected[0] < expected[1]
 
 
-NOISY = ["optimizer.lr=0.3", "max_sequences=96", "data.validate_every=4", "recipe=none"]
+NOISY = ["optimizer.lr=0.3", "max_sequences=96", "data.validate_every=4", "recipe=ntm"]
 
 
 def costs(run: Run) -> list[float]:

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException, InstantiationException
@@ -26,15 +25,19 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch import Tensor
 
 from ntm_lab.checkpoints import LastCheckpoint, WholeCheckpointIO
 from ntm_lab.checks import at_least, positive
 from ntm_lab.learner import Learner
 from ntm_lab.models import NTM
+from ntm_lab.shipped import locate
+from ntm_lab.trained import CARD, Card, is_packaged, make_card, read_card, read_weights
 from ntm_lab.types import SequenceModel, Task
 
 CONFIG, VERSIONS, RESULTS, CHECKPOINT = "config.yaml", "versions.json", "results.json", "checkpoints/last.ckpt"
 CHANGEABLE = ("resume", "max_sequences", "stop_at_cost", "test")  # what a resumed run may set anew
+DAMAGED = (RuntimeError, EOFError, KeyError, pickle.UnpicklingError, OSError)  # what reading such a checkpoint raises
 PACKAGES = (
     "ntm_lab",
     "torch",
@@ -114,8 +117,7 @@ def start(config: DictConfig) -> Run:
         elif (folder / CONFIG).exists():
             raise RunError(f"hydra.run.dir={folder}: already holds a run; choose another folder, or resume={folder}")
         else:
-            config, checkpoint = _resolved(config, hydra.runtime.choices), None
-            _check_recipe(config.choices.get("recipe"), hydra.overrides.task)
+            config, checkpoint = _resolved(config, hydra), None
         with one_line_errors():
             task, learner = build(config)
             trainer = build_trainer(config, folder, learner.data.total_steps)
@@ -206,44 +208,89 @@ class Trained(NamedTuple):
     """A trained model, and what it was trained on."""
 
     folder: Path
-    config: DictConfig
+    config: DictConfig  # of a model with a card: its ``choices``, ``task`` and ``model`` only
     task: Task
     model: SequenceModel
 
 
-def load(folder: str | Path, slots: int | None = None) -> SequenceModel:
-    """The trained model of a run, ready to be used: ``logits, state = load(folder)(inputs)``. See `find`."""
-    return find(folder, slots).model
+def load(source: str | Path, slots: int | None = None) -> SequenceModel:
+    """A trained model, ready to be used: ``logits, state = load("copy-ntm-lstm")(inputs)``. See `find`."""
+    return find(source, slots).model
 
 
-def find(folder: str | Path, slots: int | None = None) -> Trained:
-    """The trained model of a run with its task and its config.
+def find(source: str | Path, slots: int | None = None) -> Trained:
+    """A trained model with its task and its config.
 
     Args:
-        folder: the run's folder.
+        source: a run's folder, the name of a model that comes with the package (`ntm-lab models` lists them;
+            ``"copy-ntm"`` is the best of all controllers), or the folder of a model that was given away. The last two
+            can hold no code; a run's config may name any class of yours, so take runs only from people you trust.
         slots: another number of memory slots than it was trained with, where its initial state allows it.
 
-    Raises FileNotFoundError if a part of the run is missing, ValueError if the slots cannot be changed.
+    Raises FileNotFoundError if there is no such thing or a part of it is missing, ValueError if a part of it is
+    damaged, if its config might run foreign code, or if the slots cannot be changed.
     """
-    folder = Path(folder)
-    for part in (CONFIG, CHECKPOINT):
-        if not (folder / part).is_file():
-            raise FileNotFoundError(f"{folder} is not the folder of a run: it has no {part}")
-    config = OmegaConf.load(folder / CONFIG)
-    assert isinstance(config, DictConfig)
-    if "backend" in config:
-        config.backend = config.model.backend = "auto"  # here need not be what was there
-    task = instantiate(config.task)
-    model: SequenceModel = instantiate(config.model)(task.input_size, task.output_size)
-    weights = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")["state_dict"]
-    model.load_state_dict(
-        {name.removeprefix("model."): value for name, value in weights.items() if name.startswith("model.")}
-    )
+    folder = locate(source)
+    config, weights = _given_away(folder) if is_packaged(folder) else _left_by_run(folder)
+    try:
+        for node in (config, config.model):
+            if "backend" in node:
+                node.backend = "auto"  # here need not be what was there
+        task = instantiate(config.task)
+        model: SequenceModel = instantiate(config.model)(task.input_size, task.output_size)
+    except Exception as error:  # what is built from other people's values may raise anything
+        raise ValueError(f"{folder}: no model can be built from its config ({error.__cause__ or error})") from error
+    differing = _differing(model.state_dict(), weights)
+    if differing:
+        raise ValueError(f"{folder}: its weights are of another model than its config: {differing} differ")
+    model.load_state_dict(weights)
     if slots is not None:
         if not isinstance(model, NTM):
             raise ValueError(f"slots={slots}: {folder} holds a model without a memory")
         model.memory.resize(slots)
     return Trained(folder, config, task, model.eval())
+
+
+def card_of(trained: Trained) -> Card:
+    """The card of a trained model: that which came with it, or of a run that has ended one made from its results.
+
+    Raises FileNotFoundError if the run has not ended, ValueError if its files do not tell what a card has to.
+    """
+    if is_packaged(trained.folder):
+        return read_card(trained.folder)
+    results = trained.folder / RESULTS
+    if not results.is_file():
+        raise FileNotFoundError(f"{trained.folder} has no {RESULTS}: a card is made of a run that has ended")
+    config: Any = OmegaConf.to_container(trained.config)
+    try:
+        return make_card(config, json.loads(results.read_text()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{trained.folder}: no card can be made of it ({error})") from error
+
+
+def _given_away(folder: Path) -> tuple[DictConfig, dict[str, Tensor]]:
+    """Config and weights of a model with a card, which has been checked for foreign code."""
+    card, weights = read_card(folder), read_weights(folder)
+    choices = {group: card[group] for group in ("task", "model", "controller") if card[group] is not None}
+    nodes = {group: card["config"][group] for group in ("task", "model")}
+    return OmegaConf.create({"choices": choices, **nodes}), weights
+
+
+def _left_by_run(folder: Path) -> tuple[DictConfig, dict[str, Tensor]]:
+    """Config and weights of a run."""
+    for part in (CONFIG, CHECKPOINT):
+        if not (folder / part).is_file():
+            raise FileNotFoundError(f"{folder} is not the folder of a run: it has no {part} (and no {CARD})")
+    try:
+        config = OmegaConf.load(folder / CONFIG)
+        assert isinstance(config, DictConfig) and {"task", "model"} <= {*config}, "it has no task and model"
+    except Exception as error:
+        raise ValueError(f"{folder}: its {CONFIG} cannot be read ({error})") from error
+    try:
+        state = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")["state_dict"]
+    except DAMAGED as error:
+        raise ValueError(f"{folder}: its {CHECKPOINT} is damaged or only half written") from error
+    return config, {name.removeprefix("model."): part for name, part in state.items() if name.startswith("model.")}
 
 
 def versions() -> dict[str, str]:
@@ -301,7 +348,7 @@ def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tup
     try:
         checkpoint = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
         checkpoint["learner"]["sequences"]
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError, OSError) as error:
+    except DAMAGED as error:
         raise RunError(f"resume={folder}: its {CHECKPOINT} is damaged or only half written") from error
 
     for override in OverridesParser.create().parse_overrides(list(overrides)):
@@ -321,19 +368,11 @@ def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tup
     return config, checkpoint
 
 
-def _check_recipe(chosen: str | None, overrides: Iterable[str]) -> None:
-    """Where there is none by its name a default recipe is left out; one that was asked for must be there."""
-    asked = [override.key_or_group for override in OverridesParser.create().parse_overrides(list(overrides))]
-    if "recipe" in asked:
-        known = GlobalHydra.instance().config_loader().get_group_options("recipe")
-        if chosen not in known:
-            raise RunError(f"recipe={chosen}: must be one of {', '.join(known)}")
-
-
-def _resolved(config: DictConfig, choices: Mapping[str, str]) -> DictConfig:
-    """The config without interpolations, and under ``choices`` what was chosen from each group."""
-    own = {group: choice for group, choice in choices.items() if not group.startswith("hydra/")}
-    resolved = OmegaConf.create({"choices": own})
+def _resolved(config: DictConfig, hydra: Any) -> DictConfig:
+    """The config without interpolations, under ``choices`` what was chosen from each group, and under ``overrides``
+    what was asked for on the command line."""
+    own = {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")}
+    resolved = OmegaConf.create({"choices": own, "overrides": [*hydra.overrides.task]})
     resolved.merge_with(OmegaConf.to_container(config, resolve=True))
     return resolved
 
@@ -347,11 +386,15 @@ def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
 
 
 def _same_weights(folder: Path, learner: Learner, checkpoint: Mapping[str, Any]) -> None:
-    own = {name: value.shape for name, value in learner.state_dict().items()}
-    saved = {name: value.shape for name, value in checkpoint["state_dict"].items()}
-    if own != saved:
-        names = ", ".join(sorted(name for name in own.keys() | saved.keys() if own.get(name) != saved.get(name)))
-        raise RunError(f"resume={folder}: its {CHECKPOINT} is of another model than its {CONFIG}: {names} differ")
+    differing = _differing(learner.state_dict(), checkpoint["state_dict"])
+    if differing:
+        raise RunError(f"resume={folder}: its {CHECKPOINT} is of another model than its {CONFIG}: {differing} differ")
+
+
+def _differing(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> str:
+    """The names that only one of the two has, or that have another shape there."""
+    mine, theirs = ({name: value.shape for name, value in weights.items()} for weights in (own, saved))
+    return ", ".join(sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)))
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

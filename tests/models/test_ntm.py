@@ -200,3 +200,13 @@ def test_initial_biases(
     biased, others = (reads, writes) if kind == "read" else (writes, reads)
     torch.testing.assert_close(biased, torch.full_like(biased, value), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(others, torch.full_like(others, default), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("matched", [True, False])
+def test_keys_begin_as_what_is_written(build_ntm: BuildNTM, inputs: Tensor, matched: bool) -> None:
+    """Three read heads on two write heads: keys of the reads are those of the writes 0, 1 and 0 again."""
+    model = build_ntm(at_random=False, read_heads=3, write_heads=2, matched_keys=matched)
+    signals = model.trace(inputs)
+    expected = signals["add"][:, :, [0, 1, 0, 0, 1]]
+    assert expected.abs().mean() > 0.1
+    assert torch.allclose(signals["key"], expected) == matched

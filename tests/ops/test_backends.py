@@ -100,7 +100,8 @@ def test_auto_is_numba_on_the_cpu(build: Build, dtype: torch.dtype, caplog: pyte
     assert backends.choose("auto", inputs) is backends.choose("numba", inputs) is numba_backend
     model = build().to(dtype)
     assert all(map(torch.equal, results(model, "auto", inputs), results(model, "numba", inputs)))
-    assert caplog.records == []
+    # the backend itself may tell that it is being compiled
+    assert [record for record in caplog.records if record.name == backends.log.name] == []
 
 
 def test_the_reference_is_never_another(caplog: pytest.LogCaptureFixture) -> None:

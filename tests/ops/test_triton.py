@@ -7,7 +7,7 @@ from copy import deepcopy
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from ntm_lab import controllers
 from ntm_lab.memory import Learned, Memory, Random
 from ntm_lab.models import NTM
 from ntm_lab.ops import backends
+from ntm_lab.ops.sequence import Given, Slopes, Tape
 
 triton = pytest.importorskip("triton")
 tl = import_module("triton.language")
@@ -297,29 +298,40 @@ def test_past_its_end_nothing_of_a_sequence_is_touched(
         ended = torch.arange(steps).unsqueeze(1) >= lengths
         return ended.view(*[1] * at, steps, batch, *[1] * (part.dim() - at - 2)).expand(part.shape)
 
-    def guarded(kernel: Callable[..., Any], arrays: Callable[..., list[Tensor]]) -> Callable[..., Any]:
-        def run(plan: Any, lengths: Tensor, *arguments: Any) -> Any:
-            parts = [part for part in arrays(*arguments) if part.numel()]
-            for part in parts:
-                part[past(part, lengths)] = torch.nan
-            result = kernel(plan, lengths, *arguments)
-            for part in parts:
-                assert part.isnan().equal(past(part, lengths))
-                part[past(part, lengths)] = 0
-            return result
+    def arrays_of(argument: Any) -> list[Tensor]:
+        """Those that have steps."""
+        if isinstance(argument, Tape):
+            argument = [part for name, part in argument._asdict().items() if name != "snapshots"]
+        elif isinstance(argument, Tensor):
+            argument = [argument]
+        elif not isinstance(argument, (Given, Slopes)):
+            argument = []
+        return [part for part in argument if part.numel()]
 
-        return run
+    def guarded(kernel: Any, plan: Any, sizes: Any, lengths: Tensor, counts: Any, *arguments: Any) -> None:
+        parts = [part for argument in arguments for part in arrays_of(argument)]
+        for part in parts:
+            part[past(part, lengths)] = torch.nan
+        launch(kernel, plan, sizes, lengths, counts, *arguments)
+        for part in parts:
+            assert part.isnan().equal(past(part, lengths))
+            part[past(part, lengths)] = 0
+        launched.append(kernel)
 
-    def of_forward(inputs: Tensor, weights: Any, initial: Any, tape: Any) -> list[Tensor]:
-        return [inputs, *(part for name, part in tape._asdict().items() if name != "snapshots")]
-
-    def of_backward(weights: Any, initial: Any, tape: Any, given: Any, final: Any, slopes: Any) -> list[Tensor]:
-        return [*(part for name, part in tape._asdict().items() if name != "snapshots"), *given, *slopes]
-
-    monkeypatch.setattr(interpreter, "forward", guarded(interpreter.forward, of_forward))
-    monkeypatch.setattr(interpreter, "backward", guarded(interpreter.backward, of_backward))
+    launch: Callable[..., None] = interpreter._launch
+    launched: list[Any] = []
+    monkeypatch.setattr(interpreter, "_launch", guarded)
     found = outcome(model_of(case), inputs_of(case), lengths_of(case), "triton")
+    assert len(launched) == 2
     assert all(part.isfinite().all() for parts in found for part in parts.values())
+
+
+def test_what_is_given_past_an_end_does_not_count(interpreter: ModuleType) -> None:
+    tape = SimpleNamespace(parameters=torch.ones(3, 2, 4), gates=torch.ones(1, 3, 2, 8))
+    nothing, lengths = torch.empty(0), torch.tensor([3, 1])
+    slopes = interpreter._slopes(lengths, tape, Given(nothing, nothing, torch.ones(3, 2, 4)), nothing)
+    assert slopes.parameters[..., 0].tolist() == [[1, 1], [1, 0], [1, 0]]
+    assert not slopes.layers.any()
 
 
 # What the interpreter would not notice

@@ -35,6 +35,11 @@ def test_a_workspace_is_tensors_of_the_shapes_asked_for() -> None:
     assert {tensor.dtype for tensor in space.tensors} == {torch.float64}
 
 
+def test_every_tensor_begins_at_a_cache_line() -> None:
+    places_in = [places(Workspace(like, [(3, 5), (1,), (0,), (17,), (2,)])) for like in (LIKE, LIKE.double())]
+    assert {place % 64 for each in places_in for place in each} == {0}
+
+
 def test_memory_is_used_again_when_its_workspace_is_gone() -> None:
     first = Workspace(LIKE, [(100,), (50,)])
     other = Workspace(LIKE, [(100,), (50,)])

@@ -1,6 +1,21 @@
 """Plain functions over a trained model."""
 
+from ntm_lab.evaluation.cache import evaluate_cached, is_shipped, open_cache
+from ntm_lab.evaluation.difficulties import far_beyond, parse
 from ntm_lab.evaluation.fresh import evaluate
+from ntm_lab.evaluation.generalisation import Generalisation, generalise
 from ntm_lab.evaluation.summary import summary
+from ntm_lab.evaluation.table import table
 
-__all__ = ["evaluate", "summary"]
+__all__ = [
+    "Generalisation",
+    "evaluate",
+    "evaluate_cached",
+    "far_beyond",
+    "generalise",
+    "is_shipped",
+    "open_cache",
+    "parse",
+    "summary",
+    "table",
+]

@@ -1,53 +1,96 @@
 """How well a trained model does on fresh sequences of a given difficulty."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ntm_lab.checks import at_least
 from ntm_lab.data import seeded
-from ntm_lab.metrics import cost_bits_of_probabilities, sequence_metrics
+from ntm_lab.evaluation.scores import Scores, brief, detailed
+from ntm_lab.models import NTM
 from ntm_lab.types import Difficulty, SequenceModel, Task
 
-STEPS_AT_ONCE = 10_000  # sequences × steps in one forward pass, which bounds the memory it takes
+STEPS_AT_ONCE = 10_000  # sequences × steps drawn at once, which bounds what inputs, outputs and scores take
+CELLS_AT_ONCE = 2**24  # sequences × slots × width in one forward pass: a memory and a few copies of it, 64 MB each
 
 
 @torch.no_grad()
 def evaluate(
-    model: SequenceModel, task: Task, difficulties: Iterable[Difficulty], sequences: int = 1000, seed: int = 2
+    model: SequenceModel,
+    task: Task,
+    difficulties: Iterable[Difficulty],
+    sequences: int = 1000,
+    seed: int = 2,
+    details: bool = False,
+    advance: Callable[[int], Any] = lambda sequences: None,
 ) -> list[dict[str, Any]]:
     """A row for every difficulty: ``difficulty``, ``n``, and per sequence ``cost_bits``, ``wrong_bits`` and ``exact``.
 
     Where even the perfect answer has a cost, ``optimum_bits`` stands beside it. The sequences depend on the seed alone
-    and are none that a run trains or validates on.
+    and are none that a run trains or validates on. With ``details`` a row has also, intervals being of 95 %,
+
+    ===================  ================================================================================
+    ``slots``            of the model's memory, if it has one
+    ``cost_interval``    of the mean, normal, as ``wrong_interval``; None for a single sequence
+    ``exact_interval``   Wilson's
+    ``chance``           ``cost_bits`` and expected ``wrong_bits`` of saying 0.5 always: scored bits and half
+    ``solve``            ``cost_bits``, ``wrong_bits`` and ``exact`` of the task's own solution
+    ``by_step``          lists of mean ``cost_bits`` and ``wrong_bits`` at each scored step
+    ===================  ================================================================================
+
+    and where the perfect answer costs nothing
+
+    ===================  ================================================================================
+    ``errors``           sequences with ``wrong_bits_only``, and with something ``doubled`` or ``skipped``, which
+                         shifts the rest (`find_shifts`); of the wrong bits per sequence those that are local
+                         (``local_bits``) and those after a shift (``shifted_bits``); and ``shifts``, the list of
+                         [shift, first scored step that is shifted]
+    ===================  ================================================================================
+
+    or where it costs something ``gap_bits``, how much more the model costs, with its ``gap_interval``; ``gap_by_step``,
+    the list of gaps at each scored step; and ``gap_by_window``, which for windows of so many ``steps`` has the lists
+    ``gap_bits``, per step, and ``gap_interval``.
+
+    Args:
+        advance: is told of every number of sequences that are done, e.g. a progress bar's ``update``.
+
+    Raises ValueError if there is a difficulty that the task has not, before the first is evaluated.
     """
     at_least("test.sequences", sequences, 1)
-    device = next(model.parameters()).device
+    difficulties = list(difficulties)
     examples = task.split("testing")
+    steps = [examples.sample(1, difficulty, seeded(seed, "size")).inputs.shape[1] for difficulty in difficulties]
     rows = []
-    for difficulty in difficulties:
+    for difficulty, length in zip(difficulties, steps, strict=True):
         generator = seeded(seed, "test")
-        metrics = sequence_metrics().to(device)
-        optimum = 0.0
-        steps = examples.sample(1, difficulty, seeded(seed, "size")).inputs.shape[1]
+        parts = []
         remaining = sequences
         while remaining:
-            count = min(remaining, max(1, STEPS_AT_ONCE // steps))
+            count = min(remaining, max(1, STEPS_AT_ONCE // length))
             batch = examples.sample(count, difficulty, generator)
-            optimum += float(cost_bits_of_probabilities(task.solve(batch), batch.targets, batch.mask).sum())
-            logits, _ = model(batch.inputs.to(device))
-            metrics.update(logits, batch.targets.to(device), batch.mask.to(device))
+            parts.append(Scores.of(_answer(model, batch.inputs), batch, task.solve(batch)))
             remaining -= count
-        means = {name: float(value) for name, value in metrics.compute().items()}
-        rows.append(
-            {
-                "difficulty": dict(difficulty),
-                "n": sequences,
-                "cost_bits": means["cost"],
-                "wrong_bits": means["wrong_bits"],
-                "exact": means["exact"],
-            }
-            | ({"optimum_bits": optimum / sequences} if optimum else {})
-        )
+            advance(count)
+        scores = Scores.joined(parts)
+        row = brief(difficulty, scores)
+        if details:
+            slots = slots_of(model)
+            row |= ({} if slots is None else {"slots": slots}) | detailed(scores, task.output_size)
+        rows.append(row)
     return rows
+
+
+def slots_of(model: SequenceModel) -> int | None:
+    """How many slots the model's memory has; None without a memory."""
+    return model.memory.slots if isinstance(model, NTM) else None
+
+
+def _answer(model: SequenceModel, inputs: Tensor) -> Tensor:
+    """Logits (B, T, O) on the CPU, of as many sequences at once as memory allows."""
+    device = next(model.parameters()).device
+    count = len(inputs)
+    if isinstance(model, NTM):
+        count = max(1, CELLS_AT_ONCE // (model.memory.slots * model.memory.width))
+    return torch.cat([model(part.to(device))[0].cpu() for part in inputs.split(count)])

@@ -50,6 +50,8 @@ class NTM(SequenceModel):
         read_gate_bias, write_gate_bias: initial bias of the interpolation gates, by which heads begin to address by
             content (positive) or by location (negative).
         read_strength_bias, write_strength_bias: initial bias of the key strengths, before softplus.
+        matched_keys: whether keys begin as what is written: each head's as the add vector of a write head, so that from
+            the start addressing by content finds where something like the present was written.
         bounded: whether keys and add vectors pass through tanh.
         backend: what runs the steps. ``reference``: the equations below, one step after the other. ``numba`` and
             ``triton``: the same as one operation of the whole sequence, on the CPU or a GPU, differentiable once.
@@ -75,6 +77,7 @@ class NTM(SequenceModel):
         write_gate_bias: float = 0.0,
         read_strength_bias: float = 0.0,
         write_strength_bias: float = 0.0,
+        matched_keys: bool = True,
         bounded: bool = True,
         backend: str = "auto",
         checkpoint_every: int = 8,
@@ -104,6 +107,11 @@ class NTM(SequenceModel):
             for weight in self.heads.weight.split(self.head_sizes):
                 # PyTorch's default is half as large, and from it copy is learned later and not by every seed
                 nn.init.xavier_uniform_(weight, gain=1.4)
+            if switch("model.matched_keys", matched_keys):
+                keys = self.heads.weight[:addressing].view(read_heads + write_heads, -1, size)[:, :width]
+                adds = self.heads.weight[addressing:].view(write_heads, 2, width, size)[:, 1]
+                keys[:read_heads] = adds[torch.arange(read_heads) % write_heads]
+                keys[read_heads:] = adds
             self.heads.bias.zero_()
             bias = self.heads.bias[:addressing].view(read_heads + write_heads, -1)
             bias[:read_heads, width] = number("model.read_strength_bias", read_strength_bias)

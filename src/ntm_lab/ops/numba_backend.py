@@ -1,9 +1,7 @@
 """The recurrence on the CPU: the compiled kernels, run on tiles of the batch by as many threads as torch may use."""
 
 import logging
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -11,9 +9,10 @@ import torch
 from numba.core import event
 from torch import Tensor
 
-from ntm_lab.ops import numba_kernels
-from ntm_lab.ops.numba_kernels import Array
-from ntm_lab.ops.sequence import Given, Plan, Slopes, State, Tape, Weights
+from ntm_lab.ops import numba_kernels, team
+from ntm_lab.ops.numba_kernels import Room
+from ntm_lab.ops.sequence import Given, Plan, State, Tape, Weights
+from ntm_lab.ops.workspace import Workspace
 
 TILE = 16  # sequences whose memories and weights stay in a core's cache together
 
@@ -37,15 +36,12 @@ def snapshot_shape(slots: int, width: int) -> tuple[int, int]:
 def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initial: State, tape: Tape) -> State:
     state = _working(initial)
     across = Weights(weights.layers.transpose(1, 2).contiguous(), weights.heads.T.contiguous(), weights.bias)
-    _on_tiles(
-        numba_kernels.forward,
-        plan,
-        lengths.numpy(),
-        inputs.numpy(),
-        _arrays(across),
-        _arrays(state),
-        _arrays(tape),
-    )
+    arguments = inputs.numpy(), _arrays(across), _arrays(state), _arrays(tape)
+
+    def work(first: int, last: int, seat: int) -> None:
+        numba_kernels.forward(first, last, plan, lengths.numpy(), *arguments)
+
+    _on_tiles(work, len(lengths))
     return _outside(state, plan)
 
 
@@ -57,21 +53,39 @@ def backward(
     tape: Tape,
     given: Given,
     final: State,
-    slopes: Slopes,
-) -> State:
+    inputs: Tensor,
+) -> tuple[State, Weights]:
     state = _working(final)
-    _on_tiles(
-        numba_kernels.backward,
-        plan,
-        lengths.numpy(),
-        _arrays(weights),
-        _arrays(initial),
-        _arrays(tape),
-        _arrays(given),
-        _arrays(slopes),
-        _arrays(state),
+    batch = len(lengths)
+    tile, steps = _tile(batch), min(plan.every, len(tape.outputs))
+    seats = team.seats(-(-batch // tile))
+    (_, sums, columns), emitted = weights.layers.shape, len(weights.bias)
+    workspace = Workspace(
+        state.memory,
+        [
+            (seats, steps, tile, *state.memory.shape[1:]),
+            (seats, plan.layers, steps * tile, columns),
+            (seats, plan.layers, steps * tile, sums),
+            (seats, steps * tile, plan.size),
+            (seats, steps * tile, emitted),
+        ],
     )
-    return _outside(state, plan)
+    zeros = state.memory.new_zeros
+    slopes = Weights(zeros(seats, plan.layers, columns, sums), zeros(seats, plan.size, emitted), zeros(seats, emitted))
+    slopes_of, room_of = _by_seat(slopes), _by_seat(Room(*workspace.tensors))
+    arguments = *map(_arrays, (weights, initial, tape, given)), inputs.numpy(), _arrays(state)
+
+    def work(first: int, last: int, seat: int) -> None:
+        numba_kernels.backward(first, last, plan, lengths.numpy(), *arguments, slopes_of[seat], room_of[seat])
+
+    _on_tiles(work, batch)
+    layers, heads, bias = (part[0] if seats == 1 else part.sum(0) for part in slopes)
+    return _outside(state, plan), Weights(layers.transpose(1, 2), heads.T, bias)
+
+
+def _by_seat(parts: Any) -> list[Any]:
+    """The arrays of each seat, from tensors whose first dimension is the seat."""
+    return [type(parts)(*each) for each in zip(*_arrays(parts), strict=True)]
 
 
 def _padded(width: int) -> int:
@@ -96,29 +110,16 @@ def _arrays(tensors: Any) -> Any:
     return type(tensors)(*(tensor.numpy() for tensor in tensors))
 
 
-def _on_tiles(kernel: Callable[..., None], plan: Plan, lengths: Array, *arguments: Any) -> None:
-    """Run the kernel on the whole batch, tile by tile."""
-    batch, threads = len(lengths), torch.get_num_threads()
-    tile = min(TILE, max(1, -(-batch // (4 * threads))) * 4)  # products go by 4 rows
-    starts = range(0, batch, tile)
+def _tile(batch: int) -> int:
+    """How many sequences a thread takes at once."""
+    return min(TILE, max(1, -(-batch // (4 * torch.get_num_threads()))) * 4)  # products go by 4 rows
 
-    def work(first: int) -> None:
-        kernel(first, min(first + tile, batch), plan, lengths, *arguments)
 
+def _on_tiles(work: Callable[[int, int, int], None], batch: int) -> None:
+    """Call ``work(first, last, seat)`` for every tile of the batch; no two threads have the same seat."""
+    tile = _tile(batch)
     with _announced():
-        if threads == 1 or len(starts) == 1:
-            for first in starts:
-                work(first)
-        else:
-            list(_pool(threads).map(work, starts))
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "ntm_lab")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of its parent's threads
+        team.share(lambda seat, number: work(number * tile, min((number + 1) * tile, batch), seat), -(-batch // tile))
 
 
 class _Announcement(event.Listener):

@@ -9,7 +9,7 @@ innermost, which is the direction of the long loops; V is W rounded up to a mult
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -332,18 +332,23 @@ def pad(vector: Array, padded: Array) -> None:
 
 
 @part
-def erase_and_add(memory: Array, weighting: Array, erase: Array, add: Array) -> None:
-    """memory(v, n) = memory(v, n) (1 − weighting(n) erase(v)) + weighting(n) add(v)."""
+def erase_and_add(before: Any, weighting: Array, erase: Array, add: Array, memory: Array) -> None:
+    """memory(v, n) = before(v, n) (1 − weighting(n) erase(v)) + weighting(n) add(v).
+
+    ``before`` is None if it is the memory itself, which the compiler has to know for vectors to be used.
+    """
+    source = memory if before is None else before
     for v in range(0, len(memory), 4):
         e0, e1, e2, e3 = erase[v], erase[v + 1], erase[v + 2], erase[v + 3]
         a0, a1, a2, a3 = add[v], add[v + 1], add[v + 2], add[v + 3]
+        b0, b1, b2, b3 = source[v], source[v + 1], source[v + 2], source[v + 3]
         m0, m1, m2, m3 = memory[v], memory[v + 1], memory[v + 2], memory[v + 3]
         for n in range(len(weighting)):
             w = weighting[n]
-            m0[n] += w * (a0 - e0 * m0[n])
-            m1[n] += w * (a1 - e1 * m1[n])
-            m2[n] += w * (a2 - e2 * m2[n])
-            m3[n] += w * (a3 - e3 * m3[n])
+            m0[n] = b0[n] + w * (a0 - e0 * b0[n])
+            m1[n] = b1[n] + w * (a1 - e1 * b1[n])
+            m2[n] = b2[n] + w * (a2 - e2 * b2[n])
+            m3[n] = b3[n] + w * (a3 - e3 * b3[n])
 
 
 @part
@@ -378,10 +383,11 @@ def erase_and_add_backward(
 
 
 @part
-def write(memory: Array, weightings: Array, vectors: Array, room: Array) -> None:
+def write(before: Any, weightings: Array, vectors: Array, memory: Array, room: Array) -> None:
     """All erasures, then all additions; weightings (H, N), vectors (H · 2 W) with each head's erase and add.
 
-    The last head does both in one pass, between the erasures and the additions of the others.
+    ``memory`` becomes that after ``before``, which is None if it is the memory itself. The last head does both in one
+    pass, between the erasures and the additions of the others.
     """
     heads = len(weightings)
     width = len(vectors) // (2 * heads)
@@ -389,10 +395,16 @@ def write(memory: Array, weightings: Array, vectors: Array, room: Array) -> None
     nothing[:] = 0
     for h in range(heads - 1):
         pad(vectors[2 * width * h : 2 * width * h + width], erase)
-        erase_and_add(memory, weightings[h], erase, nothing)
+        if h:
+            erase_and_add(None, weightings[h], erase, nothing, memory)
+        else:
+            erase_and_add(before, weightings[h], erase, nothing, memory)
     pad(vectors[-2 * width : -width], erase)
     pad(vectors[-width:], add)
-    erase_and_add(memory, weightings[heads - 1], erase, add)
+    if heads > 1:
+        erase_and_add(None, weightings[heads - 1], erase, add, memory)
+    else:
+        erase_and_add(before, weightings[heads - 1], erase, add, memory)
     for h in range(heads - 1):
         pad(vectors[2 * width * h + width : 2 * width * (h + 1)], add)
         add_outer(memory, add, weightings[h])
@@ -419,9 +431,8 @@ def write_backward(
     erase_slope, add_slope = room[3], room[4]
     nothing[:] = 0
     for h in range(heads - 1):
-        copy((stages[h - 1] if h else memory).reshape(-1), stages[h].reshape(-1))
         pad(vectors[2 * width * h : 2 * width * h + width], erase)
-        erase_and_add(stages[h], weightings[h], erase, nothing)
+        erase_and_add(stages[h - 1] if h else memory, weightings[h], erase, nothing, stages[h])
         pad(vectors[2 * width * h + width : 2 * width * (h + 1)], add)
         add_rows(memory_slope, add, weighting_slopes[h])
         weighted_rows(memory_slope, weightings[h], add_slope)
@@ -687,6 +698,16 @@ def lstm_cell_backward(
 # The two functions of a tile.
 
 
+class Room(NamedTuple):
+    """Where a thread keeps what belongs to a stretch of steps, from one kept memory to the next, S at most."""
+
+    memories: Any  # (S, tile, V, N), before each step
+    joined: Any  # (L, S · tile, D), rows of the tape's that exist, one after the other
+    sums: Any  # (L, S · tile, G·C), derivatives of the sums before the gates, in the same order
+    hidden: Any  # (S · tile, C), of the last layer
+    emitted: Any  # (S · tile, P), derivatives of what the heads emit before the bounds
+
+
 @part
 def running(first: int, last: int, lengths: Array, step: int) -> int:
     """The end of the tile's sequences that have this step; lengths descend."""
@@ -764,7 +785,7 @@ def forward(
             for r in range(plan.read_heads):
                 weighted_rows(memory[b], state.weighting[b, r], vectors[0])
                 copy(vectors[0, :width], state.reads[b, r * width : (r + 1) * width])
-            write(memory[b], state.weighting[b, plan.read_heads :], parameters[writing:], vectors)
+            write(None, state.weighting[b, plan.read_heads :], parameters[writing:], memory[b], vectors)
             copy(top[b], tape.outputs[t, b])
             copy(state.reads[b], tape.outputs[t, b, size:])
 
@@ -779,20 +800,23 @@ def backward(
     initial: Any,
     tape: Any,
     given: Any,
-    slopes: Any,
+    inputs: Array,
     state: Any,
+    slopes: Any,
+    room: Room,
 ) -> None:
     """The derivative of `forward`: ``state`` goes from that of the final state to that of the initial one.
 
-    ``given`` holds the derivatives of outputs and weightings (empty: none), ``slopes`` receives those of inputs (empty:
-    not wanted), layers' sums and heads' parameters; the last begin as the derivatives of the bounded parameters.
+    ``given`` holds the derivatives of outputs, weightings and bounded parameters (empty: none), ``inputs`` receives
+    those of the inputs (empty: not wanted). Those of the weights are added to ``slopes``, whose matrices are as those
+    of `forward`.
     """
     steps, size, every, dtype = len(tape.outputs), plan.size, plan.every, state.memory.dtype
     depth, slots = state.memory.shape[1:]
     one = dtype.type(1)
     heads, width = plan.read_heads + plan.write_heads, plan.width
     reading, writing = plan.read_heads * width, heads * (width + 3 + plan.shifts)
-    memories = np.empty((min(every, steps), last - first, depth, slots), dtype)
+    memories = room.memories
     stages = np.empty((plan.write_heads - 1, depth, slots), dtype)
     inverse, norm_slope = np.empty(slots, dtype), np.empty(slots, dtype)
     rooms, vectors = np.empty((2, slots + plan.shifts), dtype), np.empty((5, depth), dtype)
@@ -809,19 +833,27 @@ def backward(
         for b in range(first, running(first, last, lengths, start)):
             copy(tape.snapshots[start // every, b].reshape(-1), memories[0, b - first].reshape(-1))
             for t in range(start + 1, min(start + every, steps, lengths[b])):
-                memory = memories[t - start, b - first]
-                copy(memories[t - start - 1, b - first].reshape(-1), memory.reshape(-1))
                 write(
-                    memory, tape.weightings[t - 1, b, plan.read_heads :], tape.parameters[t - 1, b, writing:], vectors
+                    memories[t - start - 1, b - first],
+                    tape.weightings[t - 1, b, plan.read_heads :],
+                    tape.parameters[t - 1, b, writing:],
+                    memories[t - start, b - first],
+                    vectors,
                 )
 
+        rows = 0  # of the room that are taken
         for t in range(min(start + every, steps) - 1, start - 1, -1):
             end = running(first, last, lengths, t)
+            emitted = room.emitted[rows : rows + end - first]
             for b in range(first, end):
                 memory, memory_slope = memories[t - start, b - first], state.memory[b]
-                parameters, parameter_slope = tape.parameters[t, b], slopes.parameters[t, b]
+                parameters, parameter_slope = tape.parameters[t, b], emitted[b - first]
                 weighting, weighting_slope = tape.weightings[t, b], state.weighting[b]
                 previous = tape.weightings[t - 1, b] if t else initial.weighting[b]
+                if len(given.parameters):
+                    copy(given.parameters[t, b], parameter_slope)
+                else:
+                    parameter_slope[:] = 0
                 if len(given.weightings):
                     add(given.weightings[t, b].reshape(-1), weighting_slope.reshape(-1))
                 for r in range(plan.read_heads):
@@ -870,23 +902,24 @@ def backward(
             if len(given.outputs):
                 for b in range(first, end):
                     add(given.outputs[t, b, :size], state.hidden[plan.layers - 1, b])
-            add_product(slopes.parameters[t, first:end], weights.heads, top, size)
+            add_product(emitted, weights.heads, top, size)
 
             for layer in range(plan.layers - 1, -1, -1):
-                sums = slopes.layers[layer, t]
+                sums = room.sums[layer, rows : rows + end - first]
                 for b in range(first, end):
+                    copy(tape.joined[layer, t, b], room.joined[layer, rows + b - first])
                     hidden_slope, gates = state.hidden[layer, b], tape.gates[layer, t, b]
                     if plan.gated:
                         before = tape.cells[layer, t - 1, b] if t else initial.cell[layer, b]
                         cell, cell_slope = tape.cells[layer, t, b], state.cell[layer, b]
-                        lstm_cell_backward(gates, cell, before, hidden_slope, cell_slope, sums[b])
+                        lstm_cell_backward(gates, cell, before, hidden_slope, cell_slope, sums[b - first])
                     else:
                         for j in range(size):
-                            sums[b, j] = hidden_slope[j] * (one - gates[j] * gates[j])
+                            sums[b - first, j] = hidden_slope[j] * (one - gates[j] * gates[j])
                 below = size if layer else plan.inputs + reading
                 stop = below + (size if plan.recurrent else 0)
                 joined[:] = 0
-                add_product(sums[first:end], weights.layers[layer], joined, stop)
+                add_product(sums, weights.layers[layer], joined, stop)
                 for b in range(first, end):
                     row = joined[b - first]
                     state.hidden[layer, b] = 0
@@ -895,5 +928,16 @@ def backward(
                         add(row[:below], state.hidden[layer - 1, b])
                     else:
                         copy(row[plan.inputs : below], state.reads[b])
-                        if len(slopes.inputs):
-                            copy(row[: plan.inputs], slopes.inputs[t, b])
+                        if len(inputs):
+                            copy(row[: plan.inputs], inputs[t, b])
+
+            for b in range(first, end):
+                copy(tape.outputs[t, b, :size], room.hidden[rows + b - first])
+                add(emitted[b - first], slopes.bias)
+            rows += end - first
+
+        # Many steps at once, so that a row of the sum goes through the cache seldom
+        for layer in range(plan.layers):
+            joined_rows, sums = room.joined[layer, :rows], room.sums[layer, :rows]
+            add_product(joined_rows.T, sums, slopes.layers[layer], sums.shape[1])
+        add_product(room.hidden[:rows].T, room.emitted[:rows], slopes.heads, len(slopes.bias))

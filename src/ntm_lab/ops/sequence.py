@@ -68,14 +68,7 @@ class Given(NamedTuple):
 
     outputs: Tensor
     weightings: Tensor
-
-
-class Slopes(NamedTuple):
-    """Derivatives that go below: with respect to the inputs, the sums before the gates, the sums before the bounds."""
-
-    inputs: Tensor  # (T, B, I), of length 0 if not wanted
-    layers: Tensor  # (L, T, B, G·C)
-    parameters: Tensor  # (T, B, P)
+    parameters: Tensor
 
 
 class Kernels(Protocol):
@@ -100,14 +93,32 @@ class Kernels(Protocol):
         tape: Tape,
         given: Given,
         final: State,
-        slopes: Slopes,
-    ) -> State:
-        """From the derivatives of the final state to those of the initial one.
+        inputs: Tensor,
+    ) -> tuple[State, Weights]:
+        """From the derivatives of the final state to those of the initial one and of the weights.
 
-        Fills the slopes, of which ``parameters`` holds the derivatives of the bounded parameters at first. Nothing past
-        a sequence's end is read or written.
+        ``inputs`` (T, B, I) receives the derivatives of the inputs; of length 0 if they are not wanted. Nothing past a
+        sequence's end is read or written, but for the zeros of ``tape.joined`` and ``tape.outputs``.
         """
         ...
+
+
+class Slopes(NamedTuple):
+    """Derivatives with respect to the inputs, the sums before the gates and the sums before the bounds."""
+
+    inputs: Tensor  # (T, B, I), of length 0 if not wanted
+    layers: Tensor  # (L, T, B, G·C)
+    parameters: Tensor  # (T, B, P)
+
+
+def of_weights(plan: Plan, tape: Tape, slopes: Slopes) -> Weights:
+    """The derivatives of the weights from those of all steps' sums, which are 0 past a sequence's end.
+
+    For a backend that keeps these: each is one large product of matrices.
+    """
+    sums, joined = slopes.layers.flatten(1, 2), tape.joined.flatten(1, 2)
+    emitted, hidden = slopes.parameters.flatten(0, 1), tape.outputs.flatten(0, 1)[:, : plan.size]
+    return Weights(sums.transpose(1, 2) @ joined, emitted.T @ hidden, emitted.sum(0))
 
 
 def stack(layers: Sequence[Layer]) -> Tensor:
@@ -232,13 +243,13 @@ class _Sequence(torch.autograd.Function):
             weightings=inputs.new_empty(shown, *initial.weighting.shape),
             parameters=inputs.new_empty(shown, batch, len(bias)),
         )
-        if padded:  # what is past the end is not written
-            for part in tape:
+        if padded:  # what is past the end is not written, but shown, or met by `of_weights`
+            for part in (tape.joined, tape.outputs, tape.weightings, tape.parameters):
                 part.zero_()
         final = kernels.forward(plan, lengths, inputs, weights, initial, tape)
 
         if keep:
-            ctx.kernels, ctx.plan, ctx.padded, ctx.inputs_shape = kernels, plan, padded, inputs.shape
+            ctx.kernels, ctx.plan, ctx.inputs_shape = kernels, plan, inputs.shape
             ctx.workspace = workspace.lease
             ctx.set_materialize_grads(False)
             ctx.save_for_backward(lengths, layers, heads, bias, *initial, *tape)
@@ -251,44 +262,22 @@ class _Sequence(torch.autograd.Function):
         lengths, layers, heads, bias, *saved = ctx.saved_tensors
         initial, tape = State(*saved[: len(State._fields)]), Tape(*saved[len(State._fields) :])
         outputs, weightings, parameters, *final = above
-        plan = ctx.plan
 
         def given(derivative: Tensor | None, dimensions: int) -> Tensor:
             return layers.new_empty([0] * dimensions) if derivative is None else derivative.contiguous()
 
-        if parameters is not None and ctx.padded:  # what is past the end does not depend on anything
-            exists = torch.arange(len(parameters), device=lengths.device).unsqueeze(1) < lengths
-            parameters = parameters * exists.unsqueeze(2)
-        workspace = Workspace(layers, [tape.gates.shape, tape.parameters.shape])
-        slopes = Slopes(
-            layers.new_zeros(ctx.inputs_shape) if ctx.needs_input_grad[5] else given(None, 3), *workspace.tensors
-        )
-        if ctx.padded:
-            slopes.layers.zero_()
-        if parameters is None:
-            slopes.parameters.zero_()
-        else:
-            slopes.parameters.copy_(parameters)
-        first = ctx.kernels.backward(
-            plan,
+        inputs = layers.new_zeros(ctx.inputs_shape) if ctx.needs_input_grad[5] else given(None, 3)
+        first, weights = ctx.kernels.backward(
+            ctx.plan,
             lengths,
             Weights(layers, heads, bias),
             initial,
             tape,
-            Given(given(outputs, 3), given(weightings, 4)),
+            Given(given(outputs, 3), given(weightings, 4), given(parameters, 3)),
             State(*(_zeros(a) if b is None else b for a, b in zip(initial, final, strict=True))),
-            slopes,
+            inputs,
         )
-        sums, joined = slopes.layers.flatten(1, 2), tape.joined.flatten(1, 2)
-        emitted = slopes.parameters.flatten(0, 1)
-        return (
-            *(None,) * 5,
-            slopes.inputs if ctx.needs_input_grad[5] else None,
-            sums.transpose(1, 2) @ joined,
-            emitted.T @ tape.outputs.flatten(0, 1)[:, : plan.size],
-            emitted.sum(0),
-            *first,
-        )
+        return *(None,) * 5, inputs if ctx.needs_input_grad[5] else None, *weights, *first
 
 
 def _zeros(like: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ntm_lab.ops import triton_kernels
-from ntm_lab.ops.sequence import Given, Plan, Slopes, State, Tape, Weights
+from ntm_lab.ops.sequence import Given, Plan, Slopes, State, Tape, Weights, of_weights
 from ntm_lab.ops.triton_kernels import BackwardWork, ForwardWork, Sizes
 
 MEMORY_BYTES = 2**17  # half of the registers of a multiprocessor
@@ -71,12 +71,12 @@ def backward(
     tape: Tape,
     given: Given,
     final: State,
-    slopes: Slopes,
-) -> State:
+    inputs: Tensor,
+) -> tuple[State, Weights]:
     batch, heads, slots = initial.weighting.shape
     steps = len(tape.outputs)
     aligned = _aligned(weights)
-    asked = (len(part) > 0 for part in (*given, slopes.inputs))
+    asked = (len(part) > 0 for part in (given.outputs, given.weightings, inputs))
     sizes = _sizes(plan, weights, aligned, slots, _arithmetic(tape.outputs), *asked)
     state = _working(final)
     blank = state.memory.new_empty
@@ -89,9 +89,10 @@ def backward(
         sums=blank(batch, tape.gates.shape[3]),
     )
     lengths = lengths.clamp(max=steps)
+    slopes = _slopes(lengths, tape, given, inputs)
     arrays = aligned, initial, tape, given, slopes, state, work
     _launch(triton_kernels.backward, plan, sizes, lengths, (steps, room), *arrays)
-    return _stored(state, initial)
+    return _stored(state, initial), of_weights(plan, tape, slopes)
 
 
 def _interpreted() -> bool:
@@ -113,6 +114,15 @@ def _working(state: State) -> State:
     """A copy to be changed in place, in the type of the arithmetic."""
     real = _arithmetic(state.memory)
     return State(*(part.to(real, copy=True, memory_format=torch.contiguous_format) for part in state))
+
+
+def _slopes(lengths: Tensor, tape: Tape, given: Given, inputs: Tensor) -> Slopes:
+    """As the kernel expects them: ``parameters`` begins as the derivatives of the bounded parameters."""
+    parameters = torch.zeros_like(tape.parameters)
+    if len(given.parameters):  # what is past the end does not depend on anything
+        exists = torch.arange(len(parameters), device=lengths.device).unsqueeze(1) < lengths
+        parameters = torch.where(exists.unsqueeze(2), given.parameters, parameters)
+    return Slopes(inputs, torch.zeros_like(tape.gates), parameters)
 
 
 def _stored(state: State, like: State) -> State:

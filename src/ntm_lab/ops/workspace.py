@@ -12,6 +12,7 @@ from torch import Tensor
 
 LARGEST = 1 << 26  # elements of a buffer that is kept; a larger one goes back to the system
 SPARE = 4  # buffers that are kept
+LINE = 16  # elements of 4 bytes in a cache line: a wide load that spans two lines takes twice as long
 
 _free: list[Tensor] = []
 
@@ -23,10 +24,10 @@ class Workspace:
     """
 
     def __init__(self, like: Tensor, shapes: Sequence[Sequence[int]]) -> None:
-        sizes = [prod(shape) for shape in shapes]
+        sizes = [-(-prod(shape) // LINE) * LINE for shape in shapes[:-1]] + [prod(shapes[-1])]
         self._buffer = _take(like, sum(sizes))
         parts = self._buffer[: sum(sizes)].split(sizes)
-        self.tensors = [part.view(*shape) for part, shape in zip(parts, shapes, strict=True)]
+        self.tensors = [part[: prod(shape)].view(*shape) for part, shape in zip(parts, shapes, strict=True)]
 
     @property
     def lease(self) -> "Workspace | None":

@@ -1,0 +1,70 @@
+"""`ntm-lab demo`: draw what a model does with an unseen sequence."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ntm_lab.checks import at_least
+from ntm_lab.data import in_words, label, seeded
+from ntm_lab.evaluation.difficulties import parse
+from ntm_lab.evaluation.generalisation import slots_needed
+from ntm_lab.figures import draw_episode
+from ntm_lab.metrics import cost_bits, wrong_bits
+from ntm_lab.models import NTM
+from ntm_lab.runs import Trained, find
+from ntm_lab.types import Difficulty
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a name (ntm-lab models lists them) or a folder, e.g. of a run")
+    parser.add_argument(
+        "--difficulty",
+        nargs="+",
+        default=[],
+        metavar="AXIS=VALUE",
+        help="e.g. length=60 or length=4 repeats=7; an axis left out has its hardest value of training",
+    )
+    parser.add_argument("--slots", type=int, help="of the memory; default: its own, or more where the difficulty asks")
+    parser.add_argument("--seed", type=int, default=0, help="of the sequence (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="the picture (default: <model>-<difficulty>.png, here)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draw one sequence and print what was wrong with the answer, and where the picture is.
+
+    Raises FileNotFoundError and ValueError as `find` does, and ValueError for a difficulty that the task has not.
+    """
+    at_least("--seed", arguments.seed, 0)
+    found = find(arguments.model, arguments.slots)
+    difficulties = parse(arguments.difficulty, found.task)
+    if len(difficulties) > 1:
+        raise ValueError(f"--difficulty {' '.join(arguments.difficulty)}: must be one, not {len(difficulties)}")
+    difficulty = difficulties[0]
+    if arguments.slots is None:
+        _grow(found, difficulty)
+
+    batch = found.task.split("testing").sample(1, difficulty, seeded(arguments.seed, "demo"))
+    with torch.no_grad():
+        signals = found.model.trace(batch.inputs)
+    answer = signals["logits"], batch.targets, batch.mask
+    asked = int(batch.mask.sum()) * found.task.output_size
+    outcome = f"{int(wrong_bits(*answer))} of {asked} bits wrong, cost {float(cost_bits(*answer)):.4g} bits"
+    memory = f", {found.model.memory.slots} slots" if isinstance(found.model, NTM) else ""
+    name = found.folder.resolve().name
+    title = f"{name}: {in_words(difficulty)}{memory}, {outcome}"
+
+    path = arguments.out or Path(f"{name}-{label(difficulty)}.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_episode(batch, signals, title).savefig(path)
+    print(f"{title}\npicture in {path}")
+
+
+def _grow(found: Trained, difficulty: Difficulty) -> None:
+    """As many slots as the difficulty needs, where the memory allows it; a line that says so where it does not."""
+    needed = slots_needed(found.task, difficulty)
+    if isinstance(found.model, NTM) and needed > found.model.memory.slots:
+        try:
+            found.model.memory.resize(needed)
+        except ValueError as error:
+            print(f"{needed} slots would be needed; {error}")

@@ -1,0 +1,71 @@
+"""`ntm-lab evaluate RUN`: cost, wrong bits and exact sequences at any difficulty."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from tqdm import tqdm
+
+from ntm_lab.checks import at_least
+from ntm_lab.data import hardest
+from ntm_lab.evaluation import evaluate_cached, open_cache, parse, table
+from ntm_lab.runs import find, write_whole
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_common_arguments(parser)
+    parser.add_argument("--slots", type=int, metavar="N", help="memory slots, other than the trained ones")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, with all details, to a file")
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `ntm-lab generalise` understands as well."""
+    parser.add_argument("run", help="the folder of a run, or the name of a model of `ntm-lab models`")
+    parser.add_argument(
+        "--difficulty",
+        nargs="+",
+        metavar="AXIS=VALUES",
+        help="e.g. length=20,40 or length=10:120:10 (both ends included); several axes are a grid; an axis left out "
+        "has its hardest value of training",
+    )
+    parser.add_argument("--sequences", type=int, default=1000, metavar="N", help="of each difficulty (default: 1000)")
+    parser.add_argument("--seed", type=int, default=2, help="of the sequences (default: 2, as after training)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    check(arguments)
+    folder, _, task, model = find(arguments.run, arguments.slots)
+    difficulties = parse(arguments.difficulty, task) if arguments.difficulty else [hardest(task)]
+    with progress(len(difficulties) * arguments.sequences) as bar:
+        rows = evaluate_cached(
+            model, task, difficulties, arguments.sequences, arguments.seed, open_cache(folder, model), bar.update
+        )
+    print(table(rows))
+    if arguments.json:
+        with writing(arguments.json, "--json FILE"):
+            write_whole(arguments.json, json.dumps(rows, indent=2) + "\n")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """ValueError for numbers that make no sense; and sets this process up for speed as a run does."""
+    at_least("--sequences", arguments.sequences, 1)
+    at_least("--seed", arguments.seed, 0)
+    torch.set_flush_denormal(True)  # as in training: a near-empty memory is full of denormals
+
+
+@contextmanager
+def writing(path: Path, option: str) -> Iterator[None]:
+    """ValueError, which names the option that would help, where nothing can be written."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written ({error.strerror}); give another place with {option}") from error
+
+
+def progress(sequences: int) -> "tqdm[NoReturn]":
+    """A bar of so many sequences on stderr, if someone looks at it."""
+    return tqdm(total=sequences, unit=" sequences", disable=None, leave=False)

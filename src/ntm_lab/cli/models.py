@@ -1,0 +1,92 @@
+"""`ntm-lab models`: what comes with the package, as a table, and one model's card in full."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+from ntm_lab import shipped
+from ntm_lab.data import in_words
+from ntm_lab.evaluation.table import aligned
+from ntm_lab.trained import Card, hardest, read_card, size_in_bytes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help="a name of the list, or the folder of a model with a card"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the table, or the card of the model that is named.
+
+    Raises FileNotFoundError if there is no such model, ValueError if its card is damaged.
+    """
+    if arguments.model is None:
+        print(overview(shipped.cards()))
+    else:
+        folder = shipped.locate(arguments.model)
+        print(in_full(read_card(folder), folder))
+
+
+def overview(cards: Mapping[str, Card]) -> str:
+    """A line for every model that comes with the package, with its test at the hardest difficulty, and the short name
+    by which the best of each task can be called."""
+    short = {name: group for group, name in shipped.best(cards).items() if name != group}
+    lines = [["name", "parameters", "kB", "sequences", "hardest test", "wrong bits", "exact", "best"]]
+    for name, card in cards.items():
+        row = hardest(card["test"])
+        size = size_in_bytes(shipped.FOLDER / name) / 1000
+        cost = [name, f"{card['parameters']:,}", f"{size:,.0f}", f"{card['sequences']:,}"]
+        test = [in_words(row["difficulty"]), f"{row['wrong_bits']:.4f}", f"{row['exact']:.2%}"]
+        lines.append([*cost, *test, short.get(name, "")])
+    return (
+        f"{aligned(lines)}\n\n"
+        "sequences: of training; wrong bits per sequence, and how many sequences are exact, on fresh ones; best: of\n"
+        "all controllers, and found by this name too. `ntm-lab models NAME` prints the whole card."
+    )
+
+
+def in_full(card: Card, folder: Path) -> str:
+    """All that a card tells, for people."""
+    found = [group for group, name in shipped.best(shipped.cards()).items() if folder == shipped.FOLDER / name]
+    facts = {
+        **{key: card[key] for key in ("task", "model", "controller")},
+        "best": ", ".join(found),
+        "parameters": f"{card['parameters']:,}, {size_in_bytes(folder) / 1000:,.0f} kB on disk",
+        "training": f"{card['sequences']:,} sequences in {card['seconds']:.1f} s, seed {card['seed']}",
+        "command": card["command"],
+        "versions": ", ".join(f"{package} {version}" for package, version in card["versions"].items()),
+        "folder": str(folder),
+    }
+    lines = [[f"fresh sequences, seed {card['test_seed']}", "n", "cost, bits", "wrong bits", "exact", "optimum, bits"]]
+    for row in card["test"]:
+        measures = [f"{row['cost_bits']:.4f}", f"{row['wrong_bits']:.4f}", f"{row['exact']:.2%}"]
+        optimum = [f"{row['optimum_bits']:.4f}"] if "optimum_bits" in row else []
+        lines.append([in_words(row["difficulty"]), str(row["n"]), *measures, *optimum])
+    if not any("optimum_bits" in row for row in card["test"]):
+        lines[0].pop()
+    config = {key: card["config"][key] for key in ("task", "model")}
+    return "\n".join(
+        [
+            card["name"],
+            *(f"  {key:<12}{value}" for key, value in facts.items() if value),
+            "",
+            indent(aligned(lines), "  "),
+            "",
+            *_nested(config, "  "),
+        ]
+    )
+
+
+def _nested(node: Mapping[str, Any], margin: str) -> list[str]:
+    """A nested mapping as lines, as YAML has it."""
+    lines = []
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            lines += [f"{margin}{key}:", *_nested(value, margin + "  ")]
+        else:
+            lines.append(f"{margin}{key}: {value if isinstance(value, str) else json.dumps(value)}")
+    return lines

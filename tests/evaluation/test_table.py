@@ -1,0 +1,68 @@
+"""The text of detailed rows."""
+
+import pytest
+import torch
+
+from ntm_lab.evaluation import evaluate, table
+from ntm_lab.evaluation.table import aligned
+from ntm_lab.models import LSTM
+from ntm_lab.tasks import Copy, NGrams
+from ntm_lab.types import Difficulty, Task
+
+
+def rows_of(task: Task, difficulties: list[Difficulty], sequences: int = 40) -> list[dict]:
+    torch.manual_seed(0)
+    model = LSTM(task.input_size, task.output_size, size=4, layers=1)
+    return evaluate(model, task, difficulties, sequences, details=True)
+
+
+def test_measures_intervals_and_yardsticks_are_told() -> None:
+    rows = rows_of(Copy(bits=3), [{"length": 7}, {"length": 50}])
+    rows[0] |= {"cost_bits": 12.5, "cost_interval": [12.0, 13.0], "wrong_bits": 1.25, "wrong_interval": [0.0, 2.75]}
+    rows[0] |= {"exact": 0.9, "exact_interval": [0.87654, 0.92], "slots": 128}
+    head, first, second, *_ = (line.split("  ") for line in table(rows).splitlines())
+    assert [cell.strip() for cell in head if cell] == [
+        *("fresh sequences", "n", "slots", "cost, bits", "wrong bits", "exact", "chance: cost", "wrong bits")
+    ]
+    assert [cell.strip() for cell in first if cell] == [
+        *("length 7", "40", "128", "12.500 ± 0.500", "1.250 ± 1.500", "90.0% (87.7% … 92.0%)", "21", "10.5")
+    ]
+    assert [cell.strip() for cell in second if cell][-2:] == ["150", "75"]
+    assert [cell.strip() for cell in second if cell][2] == "–"  # no memory, no slots
+
+
+def test_errors_are_told_by_kind_and_place() -> None:
+    rows = rows_of(Copy(bits=3), [{"length": 10}, {"length": 2}])
+    rows[0]["errors"] |= {"wrong_bits_only": 5, "doubled": 2, "skipped": 1, "shifts": [[1, 3], [1, 6], [-1, 8]]}
+    rows[0]["by_step"]["wrong_bits"] = [0.0, 0.5, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 2.0, 3.0]
+    lines = table(rows).splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("sequences with errors"))
+    told = ["length", "10", "5", "2", "1", "7", "of", "10", "0.250", "1.000", "0.000", "0.000", "2.500"]
+    assert lines[start + 1].split() == told
+    assert len(lines[start + 2].split()) == 2 + 4 + 2  # two steps are not cut into five parts
+
+
+def test_without_errors_there_is_nothing_to_tell() -> None:
+    rows = rows_of(Copy(bits=3), [{"length": 10}])
+    rows[0]["wrong_bits"] = 0.0
+    assert len(table(rows).splitlines()) == 2
+
+
+def test_the_gap_is_told_by_parts() -> None:
+    rows = rows_of(NGrams(length=30, context=2), [{"length": 30, "context": 2}])
+    rows[0] |= {"gap_bits": 4.25, "gap_interval": [4.0, 4.5], "gap_by_step": [0.1] * 14 + [0.2] * 14}
+    text = table(rows)
+    assert "gap to it, bits" in text and "4.250 ± 0.250  0.1000  0.1000" in text
+    assert "sequences with errors" not in text
+
+
+def test_one_sequence_is_told_without_an_interval() -> None:
+    assert "±" not in table(rows_of(Copy(bits=3), [{"length": 10}], sequences=1))
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [([["a", "b"], ["long", "wide"]], "a        b\nlong  wide"), ([["a", "b", "c"], ["d"]], "a  b  c\nd")],
+)
+def test_columns(lines: list[list[str]], text: str) -> None:
+    assert aligned(lines) == text
