@@ -1,8 +1,8 @@
 """Sweeps over seeds in one table, a column each: `python benchmarks/seeds.py runs/sweep-… runs/sweep-…`.
 
 Reads every results.json below each folder. Of each difficulty tested it prints how many runs are within `--solved`
-wrong bits a sequence (default 0.01), and their wrong bits and cost; then what training took: until the schedule held
-the task for learned, and in all. Numbers are median (lower quartile to upper quartile; largest).
+wrong bits a sequence (default 0.01), and their wrong bits and cost; then what training took: until the validation's
+bit error rate was below 2e-4 and stayed there, and in all. Numbers are median (lower quartile to upper quartile; largest).
 """
 
 import argparse
@@ -16,8 +16,8 @@ import numpy as np
 from ntm_lab.data import in_words
 
 TRAINING = {  # line: key of results.json, digits
-    "sequences until learned": ("sequences_to_learn", 0),
-    "seconds until learned": ("seconds_to_learn", 1),
+    "sequences until solved": ("sequences_to_solve", 0),
+    "seconds until solved": ("seconds_to_solve", 1),
     "sequences in all": ("sequences", 0),
     "seconds of training in all": ("seconds", 1),
     "largest gradient norm": ("largest_gradient_norm", 0),

@@ -74,7 +74,6 @@ RANGES = [
     (["model.shift_range=4"], ["model.shift_range=4: must be odd and at most memory.slots=16"]),
     (["model.shift_range=17"], ["model.shift_range=17: must be odd and at most memory.slots=16"]),
     (["memory.slots=2"], ["model.shift_range=3: must be odd and at most memory.slots=2"]),
-    (["schedule=until_solved", "schedule.monitor=luck"], ["schedule.monitor=luck: must be one of cost"]),
     (["test.difficulties=[{length: 0}]"], ["length=0: must be at least 1"]),
     (["test.difficulties=[{size: 3}]"], ["['size']: must be ['length']"]),
 ]

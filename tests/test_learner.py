@@ -81,26 +81,40 @@ def test_the_gradient_norm_is_that_before_clipping(clip: str, started: Started, 
     assert logged["train/gradient_norm"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_results_tell_the_largest_gradient_norm_and_when_the_task_was_learned(
-    started: Started, tiny_ntm: list[str]
-) -> None:
-    """Validations after 4, 8, 12, … sequences, all below the mark; with a patience of 2 the second one says learned."""
-    learned = ["schedule=until_solved", "schedule.below=1e9", "schedule.patience=2", "data.validate_every=4"]
-    run = started(*tiny_ntm, *learned, "log_every=1")
+def test_results_tell_the_largest_gradient_norm(started: Started, tiny_ntm: list[str]) -> None:
+    run = started(*tiny_ntm, "log_every=1")
     run.fit()
-    results = run.report([])
     norms = [row["train/gradient_norm"] for row in rows(run.folder, "train/gradient_norm")]
-    assert results["largest_gradient_norm"] == pytest.approx(max(norms)) and max(norms) > min(norms)
-    assert results["sequences_to_learn"] == 8
-    seconds = [row["seconds"] for row in rows(run.folder, "val/cost")]
-    assert results["seconds_to_learn"] == pytest.approx(seconds[1])
+    assert run.report([])["largest_gradient_norm"] == pytest.approx(max(norms)) and max(norms) > min(norms)
 
 
-def test_nothing_is_learned_by_a_schedule_that_does_not_look(started: Started, tiny_ntm: list[str]) -> None:
-    run = started(*tiny_ntm, "schedule=constant")
+def test_the_bit_error_rate_is_wrong_bits_over_scored_bits(started: Started, tiny_ntm: list[str]) -> None:
+    """Lengths 2 and 4 of two bits: 6 scored bits a sequence in the mean."""
+    run = started(*tiny_ntm, "task.bits=2")
     run.fit()
-    results = run.report([])
-    assert results["sequences_to_learn"] is None and results["seconds_to_learn"] is None
+    for row in rows(run.folder, "val/cost"):
+        assert row["val/bit_error_rate"] == pytest.approx(row["val/wrong_bits"] / 6)
+        assert 0 < row["val/bit_error_rate"] < 1
+
+
+def test_results_tell_when_the_task_was_solved_for_good(
+    started: Started, tiny_ntm: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Validations after 4, 8, … 24 sequences. The mark is the rate of the one before the last valley: from there on."""
+    settings = [*tiny_ntm, "optimizer.lr=0.3", "data.validate_every=4", "recipe=ntm"]
+    run = started(*settings)
+    run.fit()
+    rates = [row["val/bit_error_rate"] for row in rows(run.folder, "val/cost")]
+    mark = max(rates[2:])  # not below itself
+    since = max(place for place, rate in enumerate(rates) if rate >= mark) + 1
+    assert run.report([])["sequences_to_solve"] is None and 2 < since < len(rates)
+
+    monkeypatch.setattr("ntm_lab.learner.SOLVED", mark)
+    again = started(*settings)
+    again.fit()
+    results = again.report([])
+    assert results["sequences_to_solve"] == 4 * (since + 1)
+    assert results["seconds_to_solve"] == pytest.approx(rows(again.folder, "val/cost")[since]["seconds"])
 
 
 def test_training_rows_are_means_over_the_steps_since_the_last(started: Started, tiny_ntm: list[str]) -> None:
@@ -164,6 +178,7 @@ def test_a_run_ends_after_two_validations_in_a_row_below_the_mark(started: Start
 def test_a_run_does_not_end_before_its_schedule(started: Started, tiny_ntm: list[str]) -> None:
     """Below the mark from the start; learned at the second validation, after 8; the descent takes 20 more."""
     held = ["schedule=until_solved", "schedule.below=1e9", "schedule.patience=2", "schedule.sequences=20"]
+    held += ["schedule.solved=1e9"]
     run = started(*tiny_ntm, *NOISY, *held, "stop_at_cost=1e9")
     run.fit()
     assert run.learner.sequences == 28

@@ -88,7 +88,7 @@ def results(finished: Path) -> dict[str, Any]:
 def test_results_have_just_these_keys(results: dict[str, Any]) -> None:
     assert list(results) == [
         *("task", "model", "seed", "parameters", "sequences", "steps", "seconds"),
-        *("sequences_to_learn", "seconds_to_learn", "largest_gradient_norm"),
+        *("sequences_to_solve", "seconds_to_solve", "largest_gradient_norm"),
         *("stopped_by", "versions", "test", "overlap"),
     ]
     assert [set(row) for row in results["test"]] == [{"difficulty", "n", "cost_bits", "wrong_bits", "exact"}]

@@ -18,6 +18,7 @@ from ntm_lab.optim import Schedule
 from ntm_lab.types import Batch, SequenceModel
 
 PATIENCE = 2  # validations in a row below `stop_at_cost` that end a run
+SOLVED = 2e-4  # bit error rate of a validation: on copy 4 wrong bits in 256 sequences
 
 
 class Penalty(Protocol):
@@ -81,7 +82,7 @@ class Learner(pl.LightningModule):
         self.register_buffer("largest_gradient_norm", torch.zeros(()), persistent=False)
         self.passes = 0  # validations in a row below stop_at_cost
         self.seconds = 0.0  # of training alone, up to the last validation
-        self.seconds_to_learn: float | None = None  # of those, until the schedule held the task for learned
+        self.solved_since: tuple[int, float] | None = None  # sequences and seconds; all later validations were solved too
         self.round_started: float | None = None
         self.optimum = [_mean_optimum(data, batch) for batch in data.validation]
         self.latest: dict[str, float] = {}  # the newest value of everything logged
@@ -182,6 +183,8 @@ class Learner(pl.LightningModule):
             results.append({name: float(value) for name, value in metrics.compute().items()})
             metrics.reset()
         overall = {name: sum(result[name] for result in results) / len(results) for name in results[0]}
+        scored = sum(_scored_bits(batch) for batch in self.data.validation) / len(results)
+        overall["bit_error_rate"] = overall["wrong_bits"] / scored
         overall["optimum"] = sum(self.optimum) / len(self.optimum)
         values = {f"val/{name}": value for name, value in overall.items()}
         for rung, result in zip(self.data.rungs, results, strict=True):
@@ -191,10 +194,10 @@ class Learner(pl.LightningModule):
             self._stop_nonfinite(f"validation cost is {overall['cost']}", self.batch)
 
         self.schedule.observe(overall)
-        if self.schedule.learned_at is None:
-            self.seconds_to_learn = None
-        elif self.seconds_to_learn is None:
-            self.seconds_to_learn = self.seconds
+        if overall["bit_error_rate"] >= SOLVED:
+            self.solved_since = None
+        elif self.solved_since is None:
+            self.solved_since = (self.sequences, self.seconds)
         below = self.stop_at_cost is not None and overall["cost"] < self.stop_at_cost
         self.passes = self.passes + 1 if below else 0
         self.trainer.should_stop = self.solved
@@ -212,7 +215,7 @@ class Learner(pl.LightningModule):
         checkpoint["learner"] = {
             "sequences": self.sequences,
             "seconds": self.seconds,
-            "seconds_to_learn": self.seconds_to_learn,
+            "solved_since": self.solved_since,
             "largest_gradient_norm": float(self.largest_gradient_norm),
             "passes": self.passes,
             "torch_generator": torch.get_rng_state(),
@@ -221,7 +224,7 @@ class Learner(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["learner"]
         self.seconds, self.passes = state["seconds"], state["passes"]
-        self.seconds_to_learn = state["seconds_to_learn"]
+        self.solved_since = state["solved_since"]
         self.largest_gradient_norm.fill_(state["largest_gradient_norm"])
         torch.set_rng_state(state["torch_generator"].cpu())
 
@@ -238,6 +241,11 @@ def uneven_lengths(batch: Batch) -> Tensor | None:
 def _wanted(penalties: Iterable[Penalty]) -> list[str]:
     """The signals that some penalty wants, each once."""
     return list({name: None for penalty in penalties for name in penalty.signals})
+
+
+def _scored_bits(batch: Batch) -> float:
+    """Of a sequence, in the mean."""
+    return float(batch.mask.sum()) * batch.targets.shape[2] / len(batch.targets)
 
 
 def _mean_optimum(data: Data, batch: Batch) -> float:

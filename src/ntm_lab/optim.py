@@ -120,8 +120,6 @@ class Schedule(LRScheduler, ABC):
     As with PyTorch's own schedulers `state_dict` carries the settings too, and loading it restores them.
     """
 
-    learned_at: int | None = None  # sequences seen when the task was held for learned, by a schedule that looks
-
     def __init__(self, optimizer: Optimizer, batch_size: int, max_sequences: int) -> None:
         self.batch_size = batch_size
         self.max_sequences = max_sequences
@@ -179,44 +177,39 @@ class Cosine(Schedule):
 
 
 class HoldThenCosine(Schedule):
-    """The full learning rate until the task is learned, then half a cosine down to `final`, where it stays.
+    """The full learning rate until the task is learned, then half a cosine down to `final`.
 
-    Learned is: ``validation[monitor]`` was below `below` in `patience` validations in a row. The descent takes
-    `sequences` sequences from then on, and when it is complete the schedule is finished. A validation on the way that
-    is not below means that the task was not learned yet: the full rate again, and a descent from the start later.
+    Learned is: ``validation["bit_error_rate"]`` was below `below` in `patience` validations in a row. The descent takes
+    `sequences` sequences from then on. A validation on the way that is not below means that the task was not learned
+    yet: the full rate again, and a descent from the start later. At the end of the descent the schedule is finished, if
+    a validation is then below `solved`; else it descends once more, as long as `max_sequences` leave room for it.
     """
-
-    MONITORS = ("cost", "wrong_bits")
 
     def __init__(
         self,
         optimizer: Optimizer,
         batch_size: int,
         max_sequences: int,
-        monitor: str = "wrong_bits",
-        below: float = 0.01,
-        patience: int = 2,
+        below: float = 0.05,
+        patience: int = 1,
         sequences: int = 4800,
         final: float = 0.02,
+        solved: float = 2e-4,
     ) -> None:
-        if monitor not in self.MONITORS:
-            raise ValueError(f"schedule.monitor={monitor}: must be one of {', '.join(self.MONITORS)}")
         positive("schedule.below", below)
         at_least("schedule.patience", patience, 1)
         at_least("schedule.sequences", sequences, 1)
         share("schedule.final", final)
-        self.monitor = monitor
+        positive("schedule.solved", solved)
         self.below = below
         self.patience = patience
         self.sequences = sequences
         self.final = final
+        self.solved = solved
         self.passes = 0  # validations in a row that were below
-        self.learned_at = None  # the descent begins
+        self.learned_at: int | None = None  # the sequences seen when the descent began
+        self.complete = False
         super().__init__(optimizer, batch_size, max_sequences)
-
-    @property
-    def learned(self) -> bool:
-        return self.learned_at is not None
 
     @property
     def descent(self) -> float:
@@ -224,7 +217,7 @@ class HoldThenCosine(Schedule):
 
     @property
     def finished(self) -> bool:
-        return self.descent == 1
+        return self.complete
 
     def factor(self) -> float:
         return _half_cosine(self.descent, self.final)
@@ -232,11 +225,16 @@ class HoldThenCosine(Schedule):
     def observe(self, validation: Mapping[str, float]) -> None:
         if self.finished:
             return
-        self.passes = self.passes + 1 if validation[self.monitor] < self.below else 0
+        error_rate = validation["bit_error_rate"]
+        self.passes = self.passes + 1 if error_rate < self.below else 0
         if not self.passes:
             self.learned_at = None
-        elif not self.learned and self.passes >= self.patience:
-            self.learned_at = self.seen
+        elif self.learned_at is None:
+            self.learned_at = self.seen if self.passes >= self.patience else None
+        elif self.descent == 1:
+            self.complete = error_rate < self.solved
+            if not self.complete and self.seen + self.sequences <= self.max_sequences:
+                self.learned_at = self.seen
 
 
 def _half_cosine(progress: float, final: float) -> float:

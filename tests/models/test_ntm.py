@@ -210,3 +210,16 @@ def test_keys_begin_as_what_is_written(build_ntm: BuildNTM, inputs: Tensor, matc
     expected = signals["add"][:, :, [0, 1, 0, 0, 1]]
     assert expected.abs().mean() > 0.1
     assert torch.allclose(signals["key"], expected) == matched
+
+
+@pytest.mark.parametrize("shift_range", [1, 3, 5])
+def test_heads_can_begin_by_walking(build_ntm: BuildNTM, shift_range: int) -> None:
+    """At a controller's output of 0 only the biases speak: by 1, and where there is no such shift by none."""
+    model = build_ntm(at_random=False, shift_range=shift_range, read_shift_bias=1.0, write_shift_bias=2.0)
+    with torch.no_grad():
+        model.heads.weight.zero_()
+    shift = model.trace(torch.zeros(1, 1, 3, dtype=torch.float64), signals=("shift",))["shift"][0, 0]  # (2, S)
+    offset = min(1, shift_range // 2)
+    odds = shift[:, shift_range // 2 + offset] / shift[:, 0]
+    expected = [1.0, 1.0] if shift_range == 1 else [math.exp(1), math.exp(2)]
+    assert odds.tolist() == pytest.approx(expected)

@@ -50,6 +50,7 @@ class NTM(SequenceModel):
         read_gate_bias, write_gate_bias: initial bias of the interpolation gates, by which heads begin to address by
             content (positive) or by location (negative).
         read_strength_bias, write_strength_bias: initial bias of the key strengths, before softplus.
+        read_shift_bias, write_shift_bias: initial bias of the shift by 1, before softmax: positive heads begin by walking.
         matched_keys: whether keys begin as what is written: each head's as the add vector of a write head, so that from
             the start addressing by content finds where something like the present was written.
         bounded: whether keys and add vectors pass through tanh.
@@ -77,6 +78,8 @@ class NTM(SequenceModel):
         write_gate_bias: float = 0.0,
         read_strength_bias: float = 0.0,
         write_strength_bias: float = 0.0,
+        read_shift_bias: float = 0.0,
+        write_shift_bias: float = 0.0,
         matched_keys: bool = True,
         bounded: bool = True,
         backend: str = "auto",
@@ -114,10 +117,13 @@ class NTM(SequenceModel):
                 keys[read_heads:] = adds
             self.heads.bias.zero_()
             bias = self.heads.bias[:addressing].view(read_heads + write_heads, -1)
-            bias[:read_heads, width] = number("model.read_strength_bias", read_strength_bias)
-            bias[read_heads:, width] = number("model.write_strength_bias", write_strength_bias)
-            bias[:read_heads, width + 1] = number("model.read_gate_bias", read_gate_bias)
-            bias[read_heads:, width + 1] = number("model.write_gate_bias", write_gate_bias)
+            strength, gate, forward = width, width + 1, width + 2 + min(shift_range // 2 + 1, shift_range - 1)
+            bias[:read_heads, strength] = number("model.read_strength_bias", read_strength_bias)
+            bias[read_heads:, strength] = number("model.write_strength_bias", write_strength_bias)
+            bias[:read_heads, gate] = number("model.read_gate_bias", read_gate_bias)
+            bias[read_heads:, gate] = number("model.write_gate_bias", write_gate_bias)
+            bias[:read_heads, forward] = number("model.read_shift_bias", read_shift_bias)
+            bias[read_heads:, forward] = number("model.write_shift_bias", write_shift_bias)
 
     def _check_shift_range(self, slots: int) -> None:
         if self.shift_range % 2 == 0 or self.shift_range > slots:
