@@ -2,7 +2,7 @@
 
 Reads every results.json below each folder. Of each difficulty tested it prints how many runs are within `--solved`
 wrong bits a sequence (default 0.01), and their wrong bits and cost; then what training took: until the validation's
-bit error rate was below 2e-4 and stayed there, and in all. Numbers are median (lower quartile to upper quartile; largest).
+bit error rate was below 2e-4 and stayed there, and in all. Numbers are median (lower to upper quartile; largest).
 """
 
 import argparse

@@ -82,7 +82,7 @@ class Learner(pl.LightningModule):
         self.register_buffer("largest_gradient_norm", torch.zeros(()), persistent=False)
         self.passes = 0  # validations in a row below stop_at_cost
         self.seconds = 0.0  # of training alone, up to the last validation
-        self.solved_since: tuple[int, float] | None = None  # sequences and seconds; all later validations were solved too
+        self.solved_since: tuple[int, float] | None = None  # sequences and seconds; solved at all validations since
         self.round_started: float | None = None
         self.optimum = [_mean_optimum(data, batch) for batch in data.validation]
         self.latest: dict[str, float] = {}  # the newest value of everything logged

@@ -50,7 +50,8 @@ class NTM(SequenceModel):
         read_gate_bias, write_gate_bias: initial bias of the interpolation gates, by which heads begin to address by
             content (positive) or by location (negative).
         read_strength_bias, write_strength_bias: initial bias of the key strengths, before softplus.
-        read_shift_bias, write_shift_bias: initial bias of the shift by 1, before softmax: positive heads begin by walking.
+        read_shift_bias, write_shift_bias: initial bias of the shift by 1, before softmax: at 3 heads begin by
+            walking forward.
         matched_keys: whether keys begin as what is written: each head's as the add vector of a write head, so that from
             the start addressing by content finds where something like the present was written.
         bounded: whether keys and add vectors pass through tanh.
