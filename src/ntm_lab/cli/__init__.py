@@ -1,6 +1,7 @@
 """`ntm-lab …`: everything that is not training, one module a command."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -30,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_arguments(own)
     try:
         command.run(own.parse_args(chosen.rest))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, FileNotFoundError) as error:
         print(f"ntm-lab {chosen.command}: {error}", file=sys.stderr)
         return 2
