@@ -133,4 +133,5 @@ def test_what_cannot_be_drawn_is_one_line(
 
 def test_an_unknown_model_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "copi"]) == 2
-    assert all(name in capsys.readouterr().err for name in shipped.cards())
+    said = capsys.readouterr().err
+    assert all(name in said for name in shipped.cards())
