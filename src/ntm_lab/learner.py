@@ -14,11 +14,10 @@ from ntm_lab.checks import at_least, number
 from ntm_lab.data import Data, label
 from ntm_lab.metrics import cost_bits, cost_bits_of_probabilities, sequence_metrics, wrong_bits
 from ntm_lab.nonfinite import stop_nonfinite
-from ntm_lab.optim import Schedule
+from ntm_lab.optim import SOLVED, Schedule
 from ntm_lab.types import Batch, SequenceModel
 
 PATIENCE = 2  # validations in a row below `stop_at_cost` that end a run
-SOLVED = 2e-4  # bit error rate of a validation: on copy 4 wrong bits in 256 sequences
 
 
 class Penalty(Protocol):

@@ -13,6 +13,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ntm_lab.checks import at_least, not_negative, number, positive, share
 
+SOLVED = 2e-4  # bit error rate of a validation: on copy 4 wrong bits in 256 sequences
+
 
 class GravesRMSProp(Optimizer):
     """RMSProp as in Graves 2013 (arXiv 1308.0850), equations 38 to 45, for gradient g and weight w:
@@ -194,7 +196,7 @@ class HoldThenCosine(Schedule):
         patience: int = 1,
         sequences: int = 4800,
         final: float = 0.02,
-        solved: float = 2e-4,
+        solved: float = SOLVED,
     ) -> None:
         positive("schedule.below", below)
         at_least("schedule.patience", patience, 1)

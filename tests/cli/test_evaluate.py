@@ -1,28 +1,13 @@
 """`ntm-lab evaluate` from the command line to the file it writes."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from ntm_lab.cli import main
 from ntm_lab.evaluation import evaluate
 from ntm_lab.runs import find
-
-
-@pytest.fixture(autouse=True)
-def denormals_again() -> Iterator[None]:
-    yield
-    torch.set_flush_denormal(False)
-
-
-@pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    """A finished run of one's own."""
-    return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
 def test_rows_are_printed_and_written(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,27 +1,13 @@
 """`ntm-lab generalise` from the command line to the figure."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from ntm_lab.cli import main
 from ntm_lab.evaluation import cache
-
-
-@pytest.fixture(autouse=True)
-def denormals_again() -> Iterator[None]:
-    yield
-    torch.set_flush_denormal(False)
-
-
-@pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    """A finished run of one's own."""
-    return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
 def test_table_figure_and_numbers(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from ntm_lab.checks import at_least
+from ntm_lab.cli.evaluate import writing
 from ntm_lab.data import in_words, label, seeded
 from ntm_lab.evaluation.difficulties import parse
 from ntm_lab.evaluation.generalisation import slots_needed
@@ -55,8 +56,9 @@ def run(arguments: argparse.Namespace) -> None:
     title = f"{name}: {in_words(difficulty)}{memory}, {outcome}"
 
     path = arguments.out or Path(f"{name}-{label(difficulty)}.png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw_episode(batch, signals, title).savefig(path)
+    with writing(path, "--out FILE"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_episode(batch, signals, title).savefig(path)
     print(f"{title}\npicture in {path}")
 
 
