@@ -243,6 +243,18 @@ def test_hold_then_cosine_descends_again_while_there_is_room_until_it_is_solved(
     assert schedule.seen == 900
 
 
+@pytest.mark.parametrize(("reference", "times"), [(None, 1.0), (10, 1.0), (40, 0.5), (1, math.sqrt(10))], ids=str)
+def test_a_reference_batch_scales_the_rate_by_the_square_root(reference: int | None, times: float) -> None:
+    """Batches are of 10, the rate is 2, and the schedule does what it does on top."""
+    for schedule in (Constant, Cosine, HoldThenCosine):
+        assert rate_after(scheduled(schedule, reference_batch=reference), 0) == pytest.approx(2 * times)
+    halfway = scheduled(Cosine, final=0.2, reference_batch=reference)
+    assert rate_after(halfway, 200) == pytest.approx(2 * times * 0.6)
+    resumed = scheduled(Cosine, final=0.2, reference_batch=reference)
+    resumed.load_state_dict(through_a_file(halfway.state_dict()))
+    assert rate_after(resumed, 200) == pytest.approx(2 * times * 0.2)
+
+
 @pytest.mark.parametrize("interrupted_at", [0, 1, 2, 3, 5], ids=lambda at: f"after validation {at}")
 def test_schedule_state_goes_through_a_checkpoint(interrupted_at: int) -> None:
     """Learned at the third validation, lost at the fourth, learned again; interrupted before, between and after."""
@@ -276,6 +288,7 @@ def test_schedule_state_goes_through_a_checkpoint(interrupted_at: int) -> None:
         (HoldThenCosine, "patience", 0),
         (HoldThenCosine, "sequences", 0.5),
         (HoldThenCosine, "solved", 0.0),
+        (Constant, "reference_batch", 0),
     ],
     ids=str,
 )

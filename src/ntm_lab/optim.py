@@ -119,12 +119,20 @@ class ClipElements:
 class Schedule(LRScheduler, ABC):
     """Multiplies every learning rate by a `factor` of the sequences seen; stepped once per update of the weights.
 
+    With a `reference_batch`, the batch size that the learning rates are meant for, they are multiplied throughout by
+    √(batch_size / reference_batch) besides: the rule of the square root for Adam and RMSProp of Malladi et al. 2022
+    (arXiv 2205.10287), of which only what concerns the rate is done, and the optimizer's betas and eps stay.
+
     As with PyTorch's own schedulers `state_dict` carries the settings too, and loading it restores them.
     """
 
-    def __init__(self, optimizer: Optimizer, batch_size: int, max_sequences: int) -> None:
+    def __init__(
+        self, optimizer: Optimizer, batch_size: int, max_sequences: int, reference_batch: int | None = None
+    ) -> None:
         self.batch_size = batch_size
         self.max_sequences = max_sequences
+        reference = batch_size if reference_batch is None else at_least("schedule.reference_batch", reference_batch, 1)
+        self.scale = math.sqrt(batch_size / reference)
         super().__init__(optimizer)  # takes the first step, so it comes after the settings
 
     @property
@@ -150,7 +158,7 @@ class Schedule(LRScheduler, ABC):
         """Hear the metrics of a validation."""
 
     def get_lr(self) -> list[float | Tensor]:
-        return [base * self.factor() for base in self.base_lrs]
+        return [base * self.scale * self.factor() for base in self.base_lrs]
 
 
 class Constant(Schedule):
@@ -165,10 +173,17 @@ class Constant(Schedule):
 class Cosine(Schedule):
     """Half a cosine from 1 down to `final` over the whole run."""
 
-    def __init__(self, optimizer: Optimizer, batch_size: int, max_sequences: int, final: float = 0.02) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        batch_size: int,
+        max_sequences: int,
+        final: float = 0.02,
+        reference_batch: int | None = None,
+    ) -> None:
         share("schedule.final", final)
         self.final = final
-        super().__init__(optimizer, batch_size, max_sequences)
+        super().__init__(optimizer, batch_size, max_sequences, reference_batch)
 
     @property
     def finished(self) -> bool:
@@ -197,6 +212,7 @@ class HoldThenCosine(Schedule):
         sequences: int = 4800,
         final: float = 0.02,
         solved: float = SOLVED,
+        reference_batch: int | None = None,
     ) -> None:
         positive("schedule.below", below)
         at_least("schedule.patience", patience, 1)
@@ -211,7 +227,7 @@ class HoldThenCosine(Schedule):
         self.passes = 0  # validations in a row that were below
         self.learned_at: int | None = None  # the sequences seen when the descent began
         self.complete = False
-        super().__init__(optimizer, batch_size, max_sequences)
+        super().__init__(optimizer, batch_size, max_sequences, reference_batch)
 
     @property
     def descent(self) -> float:

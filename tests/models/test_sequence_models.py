@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 from torch.utils import _pytree as pytree
 
+from ntm_lab.models import LSTM
+
 LENGTHS = torch.tensor([3, 1, 5, 2])  # all of them below the six steps of `inputs`, and not in order
 EXISTS = torch.arange(6) < LENGTHS.unsqueeze(1)
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -82,3 +84,21 @@ def test_trace_goes_on_from_a_state(model: nn.Module, inputs: Tensor) -> None:
     whole, rest = model.trace(inputs), model.trace(inputs[:, 4:], middle)
     for name, signal in rest.items():
         assert_close(signal, whole[name][:, 4:], **EXACT)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_an_lstm_that_is_not_packed_learns_the_same(layers: int, inputs: Tensor) -> None:
+    """`trace`, on which training rests, with the padding computed or left out; `forward` is the same code in both."""
+    models = [LSTM(inputs.shape[2], 2, 5, layers, packed).double() for packed in (True, False)]
+    models[1].load_state_dict(models[0].state_dict())
+    packed, padded = (model.trace(inputs, lengths=LENGTHS)["logits"][EXISTS] for model in models)
+    assert_close(padded, packed, **EXACT)
+    expected, found = (gradients(model, loss_of(out)) for model, out in zip(models, (packed, padded), strict=True))
+    assert_close(found, expected, rtol=0, atol=1e-10)
+    (logits, state), (other, other_state) = (model(inputs, lengths=LENGTHS) for model in models)
+    assert torch.equal(logits, other) and all(map(torch.equal, state, other_state))
+
+
+def test_packed_is_true_or_false() -> None:
+    with pytest.raises(ValueError, match=r"^model.packed=1: must be true or false"):
+        LSTM(3, 2, packed=1)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ntm_lab.checks import at_least
+from ntm_lab.checks import at_least, switch
 from ntm_lab.models.signals import chosen
 from ntm_lab.types import SequenceModel
 
@@ -22,15 +22,21 @@ class LSTMState(NamedTuple):
 class LSTM(SequenceModel):
     """``layers`` of ``size`` and a linear output (Graves et al. 2014 compare with 3 layers of 128 to 512).
 
-    Sequences of different lengths are packed. `trace` knows the signal ``hidden``, (B, T, size), of the last layer.
+    Sequences of different lengths are packed, so that no step is computed past their ends. Without ``packed`` `trace`,
+    and with it training, computes the padding too, and it is for the caller to leave it out; `forward` packs always,
+    as the state it returns is that of each sequence's end. `trace` knows the signal ``hidden``, (B, T, size), of the
+    last layer.
     """
 
     signals = ("hidden",)
 
-    def __init__(self, input_size: int, output_size: int, size: int = 256, layers: int = 3) -> None:
+    def __init__(
+        self, input_size: int, output_size: int, size: int = 256, layers: int = 3, packed: bool = True
+    ) -> None:
         super().__init__()
         at_least("model.size", size, 1)
         at_least("model.layers", layers, 1)
+        self.packed = switch("model.packed", packed)
         self.lstm = nn.LSTM(input_size, size, layers, batch_first=True)
         self.output = nn.Linear(size, output_size)
         self.hidden = nn.Parameter(torch.zeros(layers, size))
@@ -55,7 +61,7 @@ class LSTM(SequenceModel):
         signals: Sequence[str] | None = None,
     ) -> dict[str, Tensor]:
         """``"logits"`` and the named signals (default: all) of every step; ValueError names one that there is not."""
-        hidden, _ = self._unroll(inputs, state, lengths)
+        hidden, _ = self._unroll(inputs, state, lengths if self.packed else None)
         return {"logits": self.output(hidden)} | dict.fromkeys(chosen(signals, self.signals), hidden)
 
     def _unroll(self, inputs: Tensor, state: LSTMState | None, lengths: Tensor | None) -> tuple[Tensor, LSTMState]:
