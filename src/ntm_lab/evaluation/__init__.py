@@ -1,5 +1,6 @@
 """Plain functions over a trained model."""
 
+from ntm_lab.evaluation.ablations import ABLATIONS, Ablated, evaluate_ablations
 from ntm_lab.evaluation.cache import evaluate_cached, is_shipped, open_cache
 from ntm_lab.evaluation.difficulties import far_beyond, parse
 from ntm_lab.evaluation.fresh import evaluate
@@ -8,8 +9,11 @@ from ntm_lab.evaluation.summary import summary
 from ntm_lab.evaluation.table import table
 
 __all__ = [
+    "ABLATIONS",
+    "Ablated",
     "Generalisation",
     "evaluate",
+    "evaluate_ablations",
     "evaluate_cached",
     "far_beyond",
     "generalise",

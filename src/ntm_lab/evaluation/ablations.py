@@ -1,0 +1,143 @@
+"""What a trained NTM still knows when its memory fails it: between hearing and answering, or while it answers.
+
+An ablation takes over when the first answer is due. The model runs on by its own equations, from a state that is
+changed before its steps, so that there is no second machine here that could differ from the first.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ntm_lab.data import seeded
+from ntm_lab.evaluation.fresh import evaluate
+from ntm_lab.models.ntm import NTM, NTMState
+from ntm_lab.types import Batch, Difficulty, SequenceModel, Task
+
+Change = Callable[[NTMState], NTMState]
+Ablation = Callable[[NTM, Tensor, NTMState, torch.Generator], tuple[Tensor, NTMState]]
+"""Logits (B, T, O) and last state of the steps of answering, from their inputs (B, T, I), the state after storing and a
+source of chance."""
+
+
+def intact(model: NTM, inputs: Tensor, stored: NTMState, chance: torch.Generator) -> tuple[Tensor, NTMState]:
+    """Nothing is taken away."""
+    return model(inputs, stored)
+
+
+def reads_zeroed(model: NTM, inputs: Tensor, stored: NTMState, chance: torch.Generator) -> tuple[Tensor, NTMState]:
+    """Controller and output layer get 0 for what the read heads return, and for what they last returned.
+
+    Before every step the memory is emptied, of which a weighting of any kind reads 0. Where heads then look differs
+    from what it would have been, but nothing of that is ever seen again.
+    """
+    nothing = stored._replace(memory=torch.zeros_like(stored.memory), reads=torch.zeros_like(stored.reads))
+    return by_steps(model, inputs, stored, lambda state: state._replace(memory=nothing.memory, reads=nothing.reads))
+
+
+def memory_frozen(model: NTM, inputs: Tensor, stored: NTMState, chance: torch.Generator) -> tuple[Tensor, NTMState]:
+    """No write takes effect any more."""
+    return by_steps(model, inputs, stored, lambda state: state._replace(memory=stored.memory))
+
+
+def slots_shuffled(model: NTM, inputs: Tensor, stored: NTMState, chance: torch.Generator) -> tuple[Tensor, NTMState]:
+    """The slots of each memory change places at random; the heads look where they looked.
+
+    What was stored is still there, to be found by what it is and no longer by where it is.
+    """
+    return model(inputs, shuffle(stored, chance))
+
+
+def memory_cleared(model: NTM, inputs: Tensor, stored: NTMState, chance: torch.Generator) -> tuple[Tensor, NTMState]:
+    """The memory is again what it was before the first step; controller, heads and last reads go on as they are."""
+    initial = model.initial_state(len(inputs), stored.memory.shape[1])
+    return model(inputs, stored._replace(memory=initial.memory))
+
+
+ABLATIONS: Mapping[str, Ablation] = {
+    "intact": intact,
+    "reads zeroed": reads_zeroed,
+    "memory frozen": memory_frozen,
+    "slots shuffled": slots_shuffled,
+    "memory cleared": memory_cleared,
+}
+
+
+def shuffle(state: NTMState, chance: torch.Generator) -> NTMState:
+    """The slots of each memory (B, N, W) in another order."""
+    batch, slots, width = state.memory.shape
+    places = torch.rand(batch, slots, generator=chance).argsort(1).to(state.memory.device)  # (B, N)
+    return state._replace(memory=state.memory.gather(1, places.unsqueeze(2).expand(-1, -1, width)))
+
+
+def by_steps(model: NTM, inputs: Tensor, state: NTMState, change: Change) -> tuple[Tensor, NTMState]:
+    """One step after the other, each from the changed state."""
+    logits = []
+    for present in inputs.split(1, dim=1):
+        answer, state = model(present, change(state))
+        logits.append(answer)
+    return torch.cat(logits, 1), state
+
+
+class Ablated(SequenceModel):
+    """An NTM that hears the first ``storing`` steps of a sequence as ever and answers the others under an ablation.
+
+    A sequence has to come whole, and all sequences of a batch to be of the same length.
+    """
+
+    signals = ()
+
+    def __init__(self, model: NTM, ablation: Ablation, storing: int, seed: int = 0) -> None:
+        super().__init__()
+        self.model, self.ablation, self.storing = model, ablation, storing
+        self.chance = seeded(seed, "ablation")
+
+    def forward(
+        self, inputs: Tensor, state: NTMState | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, NTMState]:
+        if lengths is not None:
+            raise ValueError("lengths: an ablation needs sequences of one length, without padding")
+        heard, stored = self.model(inputs[:, : self.storing], state)
+        answered, last = self.ablation(self.model, inputs[:, self.storing :], stored, self.chance)
+        return torch.cat((heard, answered), 1), last
+
+    def trace(
+        self, inputs: Tensor, state: Any = None, lengths: Tensor | None = None, signals: Any = None
+    ) -> dict[str, Tensor]:
+        return {"logits": self(inputs, state, lengths)[0]}
+
+
+def evaluate_ablations(
+    model: SequenceModel,
+    task: Task,
+    difficulties: Iterable[Difficulty],
+    sequences: int = 1000,
+    seed: int = 2,
+    ablations: Mapping[str, Ablation] = ABLATIONS,
+) -> list[dict[str, Any]]:
+    """Rows of `evaluate`, of the same sequences for every ablation, whose name stands under ``ablation``.
+
+    Recalling are the scored steps, storing all before them. Raises ValueError for a model without a memory, and for a
+    task that asks between telling.
+    """
+    if not isinstance(model, NTM):
+        raise ValueError(f"ablations: a {type(model).__name__} has no memory to take away")
+    rows = []
+    for difficulty in difficulties:
+        storing = storing_steps(task.sample(1, difficulty, seeded(seed, "size")))
+        for name, ablation in ablations.items():
+            (row,) = evaluate(Ablated(model, ablation, storing, seed), task, [difficulty], sequences, seed)
+            rows.append({"ablation": name} | row)
+    return rows
+
+
+def storing_steps(batch: Batch) -> int:
+    """The steps before the first that is scored, of sequences all of which are scored from there to the end.
+
+    Raises ValueError where the two take turns, or begin at another step in every sequence.
+    """
+    storing = int((~batch.mask[0]).sum())
+    if batch.mask[:, :storing].any() or not batch.mask[:, storing:].all() or not storing:
+        raise ValueError("ablations: need sequences that are first told and then asked for, all from the same step")
+    return storing
