@@ -1,17 +1,27 @@
 """Train a model: `python train.py`, `python train.py model=lstm task=sort`, `python train.py --help`."""
 
+from typing import Any
+
 import hydra
 from omegaconf import DictConfig
 
 from ntm_lab.data import hardest
 from ntm_lab.evaluation import evaluate, summary
+from ntm_lab.jobs import claim
 from ntm_lab.nonfinite import NonFiniteError
 from ntm_lab.runs import RunError, start
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def main(config: DictConfig) -> float:
-    """Build, fit, test, report; what a search minimises is the cost in bits of the first test."""
+    """Train, or take what a job of a sweep found out before; what a search minimises is the cost of the first test."""
+    with claim(config) as found:
+        results = found or train(config)
+    return float(results["test"][0]["cost_bits"])
+
+
+def train(config: DictConfig) -> dict[str, Any]:
+    """Build, fit, test, report."""
     run = start(config)
     try:
         run.fit()
@@ -19,8 +29,9 @@ def main(config: DictConfig) -> float:
         raise RunError(str(error)) from error
     test = run.config.test
     rows = evaluate(run.learner.model, run.task, test.difficulties or [hardest(run.task)], test.sequences)
-    print(summary(run.report(rows), run.folder))
-    return float(rows[0]["cost_bits"])
+    results = run.report(rows)
+    print(summary(results, run.folder))
+    return results
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import hashlib
 import io
 import logging
 import runpy
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,21 @@ TINY = [
 ]
 TINY_NTM = [*TINY, "task.lengths=[1,4]", "task.bits=4", "memory.slots=16", "memory.width=6", "controller.size=16"]
 TINY_LSTM = [*TINY, "task.lengths=[1,4]", "task.bits=4", "model=lstm", "model.size=16", "model.layers=1"]
+
+
+TINY_SWEEP = """
+# @package _global_
+defaults: [/experiment/report/base, _self_]
+data: {batch_size: 4, validate_every: 8, validation_sequences: 4, validation_rungs: 2}
+max_sequences: 24
+stop_at_cost: null
+log_every: 1
+task: {lengths: [1, 4], bits: 4}
+test: {sequences: 8, difficulties: null}
+memory: {slots: 16, width: 6}
+controller: {size: 16}
+hydra: {sweeper: {params: {memory.init: "constant,learned", seed: "range(0,2)"}}}
+"""
 
 
 class Ended(NamedTuple):
@@ -125,6 +141,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     everything = ["logger=default", "callbacks=default", "log_every=2", f"hydra.run.dir={folder}"]
     ended = train_here(*TINY_NTM, *everything)
     assert ended.status == 0, ended.err
+    return folder
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What sweeps need of a clone of the project, with a sweep ``tiny`` of four tiny NTMs; one is in this folder."""
+    folder = tmp_path / "clone"
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    shutil.copy(ROOT / "train.py", folder)
+    (folder / "conf/experiment/report/tiny.yaml").write_text(TINY_SWEEP)
+    monkeypatch.chdir(folder)
     return folder
 
 

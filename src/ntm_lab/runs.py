@@ -1,4 +1,4 @@
-"""A run and its folder: begun, resumed, loaded. The only module here that knows Hydra.
+"""A run and its folder: begun, resumed, loaded. With `jobs`, the only module here that knows Hydra.
 
 A run's folder holds ``config.yaml`` (all that was set), ``versions.json``, ``checkpoints/last.ckpt``, ``metrics.csv``,
 TensorBoard's event files, ``episode.png`` and, once it has ended, ``results.json``.
@@ -9,7 +9,7 @@ import logging
 import pickle
 import platform
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException, InstantiationException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
@@ -103,21 +104,26 @@ class Run(NamedTuple):
 
 
 def start(config: DictConfig) -> Run:
-    """Build what the config says and make its folder, or take up the run in the folder ``config.resume``.
+    """Build what the config says and make its folder, or take up a run: the one in the folder ``config.resume``, or
+    what is left of an earlier try of the same job of a sweep.
 
-    Raises RunError, before anything is written, if a setting or the folder to be resumed is not sound.
+    The config is the last file of a new folder that is written, and on disk whole or not at all: a folder without one
+    is begun anew. Raises RunError, before anything is written, if a setting or the folder to be resumed is not sound.
     """
     hydra = HydraConfig.get()
     made = Path(hydra.runtime.output_dir)
     folder = Path(config.resume) if config.resume else made
-    resumed = bool(config.resume)
+    checkpoint = None
     try:
-        if resumed:
+        if config.resume:
             config, checkpoint = _resumable(folder, config, hydra.overrides.task)
-        elif (folder / CONFIG).exists():
-            raise RunError(f"hydra.run.dir={folder}: already holds a run; choose another folder, or resume={folder}")
         else:
-            config, checkpoint = _resolved(config, hydra), None
+            config = resolved(config, hydra)
+            if (folder / CONFIG).exists():
+                if hydra.mode != RunMode.MULTIRUN:
+                    raise RunError(f"hydra.run.dir={folder}: already holds a run; choose another, or resume={folder}")
+                same_settings(folder, config)
+                checkpoint = _checkpoint(folder) if (folder / CHECKPOINT).exists() else None
         with one_line_errors():
             task, learner = build(config)
             trainer = build_trainer(config, folder, learner.data.total_steps)
@@ -126,13 +132,13 @@ def start(config: DictConfig) -> Run:
     finally:
         _discard_if_empty(made)
 
-    if not resumed:
+    if checkpoint is None:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
         write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
     resumed_at = None if checkpoint is None else checkpoint["learner"]["sequences"]
     trainer.loggers = open_loggers(config, folder, resumed_at)
-    return Run(folder, config, task, learner, trainer, resumed)
+    return Run(folder, config, task, learner, trainer, resumed=checkpoint is not None)
 
 
 @contextmanager
@@ -338,19 +344,7 @@ def _complete(folder: Path) -> None:
 def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tuple[DictConfig, dict[str, Any]]:
     """The config of the run in a folder, with what may be set anew, and its checkpoint."""
     _complete(folder)  # a sweep does not pass CheckFolder.on_run_start
-    try:
-        config = OmegaConf.load(folder / CONFIG)
-        assert isinstance(config, DictConfig)
-        missing = {*asked, "choices"} - {*config}
-        assert not missing, f"it has no {', '.join(sorted(missing))}"
-    except Exception as error:
-        raise RunError(f"resume={folder}: its {CONFIG} cannot be read ({error})") from error
-    try:
-        checkpoint = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
-        checkpoint["learner"]["sequences"]
-    except DAMAGED as error:
-        raise RunError(f"resume={folder}: its {CHECKPOINT} is damaged or only half written") from error
-
+    config, checkpoint = _saved_config(folder, {*asked, "choices"}), _checkpoint(folder)
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.key_or_group
         if key.split(".")[0] in CHANGEABLE:
@@ -368,7 +362,40 @@ def _resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tup
     return config, checkpoint
 
 
-def _resolved(config: DictConfig, hydra: Any) -> DictConfig:
+def _saved_config(folder: Path, keys: Set[str]) -> DictConfig:
+    try:
+        config = OmegaConf.load(folder / CONFIG)
+        assert isinstance(config, DictConfig)
+        missing = keys - {*config}
+        assert not missing, f"it has no {', '.join(sorted(missing))}"
+    except Exception as error:
+        raise RunError(f"resume={folder}: its {CONFIG} cannot be read ({error})") from error
+    return config
+
+
+def _checkpoint(folder: Path) -> dict[str, Any]:
+    try:
+        checkpoint: dict[str, Any] = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
+        checkpoint["learner"]["sequences"]
+    except DAMAGED as error:
+        raise RunError(f"resume={folder}: its {CHECKPOINT} is damaged or only half written") from error
+    return checkpoint
+
+
+def same_settings(folder: Path, asked: DictConfig) -> None:
+    """RunError if the run in a folder has other settings than those asked for, whatever command they came from."""
+    as_saved = OmegaConf.create(OmegaConf.to_yaml(asked))
+    assert isinstance(as_saved, DictConfig)
+    had, wanted = (dict(_leaves(config)) for config in (_saved_config(folder, {"choices"}), as_saved))
+    for key in {**had, **wanted}:
+        if key != "overrides" and had.get(key, "nothing") != wanted.get(key, "nothing"):
+            raise RunError(
+                f"{folder}: holds a run with {key}={had.get(key, 'nothing')}, not {wanted.get(key, 'nothing')}; "
+                "choose another hydra.sweep.dir, or the settings it was begun with"
+            )
+
+
+def resolved(config: DictConfig, hydra: Any) -> DictConfig:
     """The config without interpolations, under ``choices`` what was chosen from each group, and under ``overrides``
     what was asked for on the command line."""
     own = {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")}
@@ -397,15 +424,22 @@ def _differing(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> str:
     return ", ".join(sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)))
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings by their dotted keys, without those that only say what class serves them."""
-    flat: dict[str, Any] = {}
+    return {
+        key: value if isinstance(value, int | float | str) else str(value)
+        for key, value in _leaves(config)
+        if not key.split(".")[-1].startswith("_") and not key.startswith(("callbacks.", "logger."))
+    }
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All settings with their dotted keys."""
     for key, value in config.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif not key.startswith("_") and not prefix.startswith(("callbacks.", "logger.")):
-            flat[prefix + key] = value if isinstance(value, int | float | str) else str(value)
-    return flat
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _discard_if_empty(folder: Path) -> None:

@@ -1,0 +1,129 @@
+"""`ntm-lab reproduce NAME…`: train what a claim needs, draw it, judge it, and write the page."""
+
+import argparse
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from textwrap import fill
+from typing import NoReturn
+
+import torch
+from tqdm import tqdm
+
+from ntm_lab.checks import at_least
+from ntm_lab.cli.evaluate import writing
+from ntm_lab.studies import Study, page, report
+from ntm_lab.studies.sweeps import LAUNCHERS, Sweep, cores, find_sweep, launcher_overrides, run_sweep
+
+SUBMITIT = "submitit"  # short for submitit_slurm
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("studies", nargs="*", metavar="NAME", help="of a study, or all; --list names them")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--list", action="store_true", help="tell of each study what it asks and how far its jobs are")
+    other.add_argument("--redraw", action="store_true", help="figure, verdict and page from the table, no training")
+    parser.add_argument("--full", action="store_true", help="the long form, with more seeds and larger budgets")
+    parser.add_argument(
+        "--launcher",
+        choices=(*LAUNCHERS, SUBMITIT),
+        default="joblib",
+        help=f"what runs the jobs (default: %(default)s, on all cores here; {SUBMITIT}: on a Slurm cluster)",
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="at once, each on one core (default: as many as cores)")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="of the launcher, e.g. partition=cpu"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/report"),
+        metavar="FOLDER",
+        help="of runs and page (default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Make what is asked for, each study whatever becomes of the others.
+
+    Raises ValueError for a name that there is not, and at the end if anything failed; FileNotFoundError outside a clone
+    of the project.
+    """
+    asked = report.NAMES if arguments.list or "all" in arguments.studies else arguments.studies
+    studies = list({study.name: study for study in map(report.find_study, asked)}.values())
+    if not studies:
+        raise ValueError("NAME: must be one of those that --list names, or all")
+    if arguments.jobs is not None:
+        at_least("--jobs", arguments.jobs, 1)
+    out = arguments.out / ("full" if arguments.full else "quick")
+    needed = [] if arguments.redraw else [name for study in studies for name in study.sweeps]
+    sweeps = {name: find_sweep(name, arguments.full, out) for name in dict.fromkeys(needed)}
+    if arguments.list:
+        print(overview(studies, sweeps))
+        return
+    with writing(out, "--out FOLDER"):
+        out.mkdir(parents=True, exist_ok=True)
+    torch.set_flush_denormal(True)  # as in training, for what is measured on trained models
+    failed = reproduce(studies, sweeps, out, arguments)
+    print(f"page in {out / page.PAGE}")
+    if failed:
+        raise ValueError(f"{failed} of the jobs and studies failed; the page is made of the others")
+
+
+def reproduce(studies: Sequence[Study], sweeps: Mapping[str, Sweep], out: Path, arguments: argparse.Namespace) -> int:
+    """Train what is missing, measure, judge, draw; how many jobs and studies failed, each of which is told."""
+    launcher = "submitit_slurm" if arguments.launcher == SUBMITIT else arguments.launcher
+    at_once = 1 if launcher == "basic" else arguments.jobs or cores()
+    overrides = launcher_overrides(launcher, arguments.jobs, arguments.option)
+    problems: list[str] = []
+
+    def tell(lines: list[str]) -> list[str]:
+        problems.extend(lines)
+        for line in lines:
+            bar.write(line, file=sys.stderr)
+        return lines
+
+    def look() -> None:
+        bar.update(sum(sweep.ended() for sweep in sweeps.values()) - bar.n)
+
+    @cache
+    def train(name: str) -> list[str]:
+        """Run a sweep, once for all studies; its failed jobs."""
+        bar.set_description(name)
+        failed = run_sweep(sweeps[name], overrides, look)
+        look()
+        return tell(failed)
+
+    with progress(sweeps.values()) as bar:
+        for study in studies:
+            try:
+                if not arguments.redraw:
+                    failed = [line for name in study.sweeps for line in train(name)]
+                    command = f"ntm-lab reproduce {study.name}{' --full' * arguments.full}"
+                    folders = {name: sweeps[name].folder for name in study.sweeps}
+                    made = {"command": command, "cores": at_once, "failed": failed}
+                    page.measure(study, folders, arguments.full, out, made)
+                verdict = page.draw(study, out)
+                bar.write(f"{study.name}: {verdict.outcome}: {verdict.sentence}")
+            except (ValueError, FileNotFoundError) as error:
+                tell([f"{study.name}: {error}"])
+    return len(problems)
+
+
+def progress(sweeps: Collection[Sweep]) -> "tqdm[NoReturn]":
+    """A bar of all jobs on stderr, if someone looks at it; redrawn whenever it is updated, though nothing ended."""
+    total, ended = sum(len(sweep.jobs) for sweep in sweeps), sum(sweep.ended() for sweep in sweeps)
+    hidden = None if sweeps else True
+    return tqdm(total=total, initial=ended, unit=" jobs", miniters=0, smoothing=0, dynamic_ncols=True, disable=hidden)
+
+
+def overview(studies: Sequence[Study], sweeps: Mapping[str, Sweep]) -> str:
+    """Of each study its claim, and how many jobs of its sweeps have ended."""
+    lines = []
+    for study in studies:
+        own = [sweeps[name] for name in study.sweeps]
+        jobs = ", ".join(f"{sweep.name} {sweep.ended()}/{len(sweep.jobs)}" for sweep in own)
+        claim = fill(study.claim, 100, initial_indent="    ", subsequent_indent="    ")
+        lines += [study.name, claim, f"    jobs that have ended: {jobs or 'needs none'}"]
+    return "\n".join(lines)

@@ -1,0 +1,141 @@
+"""Runs side by side: a table with a column for every arm, a figure, and a row for every run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ntm_lab.data import in_words
+from ntm_lab.studies.drawing import bits_scale, draw_curves, draw_survival, legend_above, progress_scale, styles
+from ntm_lab.studies.statistics import NONE, holm, logrank, p_value, solving, spread, spread_of_times, success_rate
+
+TO_SOLVE = {"sequences": 0, "seconds": 1}  # digits
+IN_ALL = {  # line: column, digits
+    "sequences in all": ("sequences", 0),
+    "seconds of training in all": ("seconds", 1),
+    "largest gradient norm": ("largest_gradient_norm", 0),
+}
+MEASURES = ("wrong_bits", "cost_bits", "exact")  # of a row of the test
+CURVES = {"val/cost": "cost, bits per sequence", "val/wrong_bits": "wrong bits per sequence"}
+
+
+def tabulate(runs: pd.DataFrame, solved: float) -> str:
+    """A Markdown table with a column for every arm.
+
+    Lines: seeds, parameters; for every difficulty tested how many runs are within ``solved`` wrong bits, the 95 %
+    interval of that share, wrong bits and cost (or, where even the perfect answer has a cost, bits above that); what
+    training took until the validation was solved, as censored data, and in all. Numbers are median (quartiles;
+    largest). With several arms a last line has the logrank test of each against the first, if there are more of them
+    adjusted by Holm.
+
+    Args:
+        runs: of `read_runs`, with a categorical column ``arm``.
+        solved: wrong bits per sequence.
+    """
+    arms = _arms(runs)
+    difficulties = dict.fromkeys(in_words(row["difficulty"]) for test in runs["test"] for row in test)
+    tests = [partial(_test, difficulty=difficulty, solved=solved) for difficulty in difficulties]
+    parts: list[Callable[[pd.DataFrame], dict[str, str]]] = [_who, *tests, _training]
+    lines = [f"| | {' | '.join(arms)} |", f"|---|{'---|' * len(arms)}"]
+    for part in parts:
+        columns = [part(arm) for arm in arms.values()]
+        for line in dict.fromkeys(line for column in columns for line in column):
+            lines.append(f"| {line} | {' | '.join(column.get(line, NONE) for column in columns)} |")
+    return "\n".join([*lines, *_against_first(arms)])
+
+
+def _who(runs: pd.DataFrame) -> dict[str, str]:
+    return {
+        "seeds": ", ".join(str(seed) for seed in sorted(runs["seed"])),
+        "parameters": ", ".join(f"{count:,}" for count in sorted(set(runs["parameters"]))),
+    }
+
+
+def _test(runs: pd.DataFrame, difficulty: str, solved: float) -> dict[str, str]:
+    rows = [row for test in runs["test"] for row in test if in_words(row["difficulty"]) == difficulty]
+    if any("optimum_bits" in row for row in rows):
+        gaps = [row["cost_bits"] - row["optimum_bits"] for row in rows]
+        return {f"{difficulty}: bits above the optimum": spread(gaps, 2)}
+    if not rows:
+        return {}
+    rate = success_rate(row["wrong_bits"] <= solved for row in rows)
+    return {
+        f"{difficulty}: runs within {solved:g} wrong bits": f"{rate.successes} of {rate.trials}",
+        f"{difficulty}: 95 % interval of that share": f"{rate.low:.0%} to {rate.high:.0%}",
+        f"{difficulty}: wrong bits": spread([row["wrong_bits"] for row in rows], 3),
+        f"{difficulty}: cost, bits": spread([row["cost_bits"] for row in rows], 3),
+    }
+
+
+def _training(runs: pd.DataFrame) -> dict[str, str]:
+    until = {
+        f"{unit} until solved": spread_of_times(runs[f"{unit}_to_solve"], runs[unit], digits)
+        for unit, digits in TO_SOLVE.items()
+    }
+    return until | {line: spread(runs[key], digits) for line, (key, digits) in IN_ALL.items()}
+
+
+def _against_first(arms: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The line of the tests, if there is anything to compare."""
+    first, *others = (solving(arm) for arm in arms.values())
+    if not others:
+        return []
+    cells = [NONE, *map(p_value, holm([logrank(first, other) for other in others]))]
+    line = f"sequences until solved: logrank test against {next(iter(arms))}{' (Holm)' if len(others) > 1 else ''}"
+    return [f"| {line} | {' | '.join(cells)} |"]
+
+
+def draw_comparison(runs: pd.DataFrame, curves: pd.DataFrame | None) -> Figure:
+    """Learning curves in bits and wrong bits, and the share of runs that is not solved yet, against sequences seen.
+
+    Args:
+        runs: of `read_runs`, with a categorical column ``arm``.
+        curves: what these runs logged as ``val/cost``, ``val/wrong_bits`` and ``val/optimum``; None without any.
+    """
+    arms = _arms(runs)
+    count = 1 if curves is None else 1 + len(CURVES)
+    figure = Figure((max(6, 4.3 * count), 4.2), dpi=100, layout="constrained")
+    panels = [*figure.subplots(1, count, squeeze=False, sharex=True)[0]]
+    if curves is not None:
+        _draw_curves(panels, arms, curves)
+    for (name, arm), style in zip(arms.items(), styles(arms).values(), strict=True):
+        draw_survival(panels[-1], arm["sequences_to_solve"], arm["sequences"], style, name)
+    for panel in panels:
+        progress_scale(panel, "sequences", runs["sequences"])
+    panels[-1].set_ylabel("runs whose validation is not solved yet")
+    legend_above(figure, columns=3)
+    return figure
+
+
+def _draw_curves(panels: Sequence[Axes], arms: Mapping[str, pd.DataFrame], curves: pd.DataFrame) -> None:
+    optimum = curves[curves["name"] == "val/optimum"].set_index(["run", "sequences"])["value"]
+    for panel, (logged, title) in zip(panels, CURVES.items(), strict=False):
+        curve = curves[curves["name"] == logged]
+        if logged == "val/cost" and (optimum > 0).any():
+            above = optimum.reindex(pd.MultiIndex.from_frame(curve[["run", "sequences"]])).to_numpy()
+            curve, title = curve.assign(value=curve["value"] - above), "cost above the optimum, bits per sequence"
+        for (name, arm), style in zip(arms.items(), styles(arms).values(), strict=True):
+            part = curve[curve["run"].isin(arm["run"])]
+            if len(part):
+                draw_curves(panel, part, style, name)
+        bits_scale(panel)
+        panel.set_ylabel(title)
+
+
+def per_run(runs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The arm of every run, the settings that make it, its results, and its test as columns of plain values."""
+    results = runs.columns[runs.columns.get_loc("seed") :]
+    tested = pd.DataFrame(
+        [
+            {f"{measure} at {in_words(row['difficulty'])}": row[measure] for row in test for measure in MEASURES}
+            for test in runs["test"]
+        ]
+    )
+    columns = ["arm", "run", *(key for key in keys if key not in results), *results.drop(["arm", "test", "overlap"])]
+    return pd.concat([runs[list(dict.fromkeys(columns))], tested], axis=1)
+
+
+def _arms(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(name): arm for name, arm in runs.groupby("arm", observed=True)}

@@ -1,0 +1,140 @@
+"""What figures of several runs share: arms told apart in grey too, learning curves, time to solve.
+
+An arm is a group of runs that differ in nothing but the seed.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ntm_lab.studies.statistics import quartile_curve, survival, time_to_event
+
+# Okabe and Ito 2008, "Color Universal Design", dark and light in turn and without their yellow, too light for a line.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
+DASHES = ("-", "--", "-.", ":", (0, (7, 1.5, 1, 1.5, 1, 1.5)), (0, (1, 3)), (0, (9, 3)))
+GREY = "0.9"
+UNITS = {
+    "sequences": "sequences seen",
+    "step": "steps (updates)",
+    "steps": "steps (updates)",
+    "seconds": "seconds of training",
+}
+Style = Mapping[str, Any]
+
+
+def styles(arms: Iterable[str]) -> dict[str, Style]:
+    """A colour and a kind of line for every arm: no two alike, and the first seven differ in each of both."""
+    known = dict.fromkeys(arms)
+    turns = len(COLOURS)
+    return {
+        arm: {"color": COLOURS[place % turns], "linestyle": DASHES[(place + place // turns) % len(DASHES)]}
+        for place, arm in enumerate(known)
+    }
+
+
+def draw_curves(
+    axis: Axes,
+    curves: pd.DataFrame,
+    style: Style,
+    label: str = "",
+    *,
+    against: str = "sequences",
+    seeds: bool = True,
+    band: bool = False,
+) -> None:
+    """The curves of one arm: every run thin, their median bold, and where asked for the quartiles as a band.
+
+    The median takes every run at the last value it logged up to there, and carries on those that ended (`on_grid`); it
+    begins where all runs have a value.
+
+    Args:
+        axis: to draw on.
+        curves: columns ``run``, ``value`` and the one named by ``against``, as `read_curves` gives them for one name.
+        style: of the arm, one of `styles`.
+        label: in the legend.
+        against: ``sequences``, ``step`` or ``seconds``.
+        seeds: whether every run is drawn.
+        band: whether the quartiles are drawn.
+    """
+    if seeds:
+        for _, curve in curves.groupby("run", sort=False):
+            axis.plot(curve[against], curve["value"], color=style["color"], linewidth=0.6, alpha=0.35)
+    middle = quartile_curve(curves, against=against)
+    if band:
+        axis.fill_between(middle.index, middle["low"], middle["high"], color=style["color"], alpha=0.2, linewidth=0)
+    axis.plot(middle.index, middle["median"], linewidth=2, zorder=3, label=label, **style)
+    axis.set_xlabel(UNITS[against])
+    axis.grid(color=GREY, linewidth=0.6)
+
+
+def draw_survival(
+    axis: Axes,
+    times: Iterable[float | None],
+    ended: Iterable[float],
+    style: Style,
+    label: str = "",
+    *,
+    against: str = "sequences",
+    band: bool = False,
+) -> None:
+    """The share of an arm's runs that are not solved yet, by Kaplan and Meier, of what `time_to_event` takes.
+
+    A tick is a run that ended unsolved there; the band, where asked for, the 95 % interval of `survival`.
+    """
+    solved, ends = pd.Series([*times], dtype=float), pd.Series([*ended], dtype=float)
+    curve = survival(time_to_event(solved, ends))
+    axis.step(curve["time"], curve["share"], where="post", linewidth=2, label=label, **style)
+    if band:
+        axis.fill_between(
+            curve["time"], curve["low"], curve["high"], step="post", color=style["color"], alpha=0.15, linewidth=0
+        )
+    censored = curve[curve["time"].isin(ends[solved.isna()])]
+    axis.plot(censored["time"], censored["share"], color=style["color"], linestyle="none", marker="|", markersize=10)
+    axis.set_ylim(-0.03, 1.03)
+    axis.set_xlabel(UNITS[against])
+    axis.set_ylabel("runs not solved yet")
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axis.grid(color=GREY, linewidth=0.6)
+
+
+def in_thousands(value: float, _: object = None) -> str:
+    """How axes write a number, to be given to their ``set_major_formatter``: 12,000, not 1.2e+04."""
+    return f"{value:,.10g}"
+
+
+def progress_scale(axis: Axes, against: str, ended: Iterable[float]) -> None:
+    """The horizontal axis: logarithmic where the longest run is more than twenty times as long as the shortest."""
+    ends = [*ended]
+    axis.set_xlabel(UNITS[against])
+    if max(ends) > 20 * min(ends):
+        axis.set_xscale("log")
+    else:
+        axis.locator_params(axis="x", nbins=5)
+        axis.set_xlim(0, 1.03 * max(ends))
+    axis.xaxis.set_major_formatter(in_thousands)
+
+
+def bits_scale(axis: Axes, smallest: float = 0.1) -> None:
+    """From hundreds of bits to none at all: logarithmic above ``smallest`` bits, linear below."""
+    axis.set_yscale("symlog", linthresh=smallest, linscale=0.5)
+    axis.set_ylim(bottom=-0.2 * smallest)
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def legend_above(figure: Figure, columns: int = 4) -> None:
+    """One legend for the whole figure, above the panels: of every label once. The layout has to be constrained."""
+    handles = {
+        label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    if handles:
+        figure.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside upper center",
+            ncols=min(columns, len(handles)),
+            frameon=False,
+            handlelength=3.5,
+        )

@@ -1,0 +1,117 @@
+"""What is kept of a study: its table, its figure, what is to be said of it, and the page that shows all of them.
+
+In one folder: ``<study>.csv``, the table that all else is made from; ``<study>.png``; ``<study>.json``, the claim, the
+verdict, the lines below the figure, and what it took; and ``report.md``, made of all JSON files that are there.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ntm_lab.runs import RESULTS, write_whole
+from ntm_lab.studies import report
+from ntm_lab.studies.study import Study, Verdict
+
+PAGE = "report.md"
+Facts = dict[str, Any]
+
+
+def measure(study: Study, folders: Mapping[str, Path], full: bool, out: Path, made: Facts) -> None:
+    """Write the table of a study, out of the folders of its sweeps, and what it took.
+
+    Args:
+        made: how: the ``command``, the ``cores`` the sweeps used, and a line for each job that ``failed``.
+    """
+    write_whole(out / f"{study.name}.csv", study.measure(folders, full).to_csv(index=False))
+    results = [json.loads(path.read_text()) for folder in folders.values() for path in folder.rglob(RESULTS)]
+    took = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "runs": len(results),
+        "seeds": len({result["seed"] for result in results}),
+        "seconds": sum(result["seconds"] for result in results),  # of training, summed over the runs
+    }
+    _write_facts(out, {"name": study.name} | made | took)
+
+
+def draw(study: Study, out: Path) -> Verdict:
+    """Make figure, verdict and page from the table of a study.
+
+    Raises FileNotFoundError if there is no table yet.
+    """
+    path = out / f"{study.name}.csv"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: is not there yet; `ntm-lab reproduce {study.name}` makes it")
+    # of missing values only the empty field: "None" and "null" may be names of settings
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    study.draw(table).savefig(out / f"{study.name}.png")
+    verdict = study.judge(table)
+    facts: Facts = json.loads((out / f"{study.name}.json").read_text())
+    facts |= {"claim": study.claim, "outcome": verdict.outcome, "sentence": verdict.sentence}
+    _write_facts(out, facts | {"summary": markdown_table(study.summarise(table))})
+    write_page(out)
+    return verdict
+
+
+def write_page(out: Path) -> None:
+    """The page of all studies that have been made in a folder."""
+    made: list[Facts] = [
+        json.loads(path.read_text()) for name in report.NAMES if (path := out / f"{name}.json").is_file()
+    ]
+    made = [facts for facts in made if "outcome" in facts]  # others were stopped before they were judged
+    contents = [[f"[{facts['name']}](#{facts['name']})", facts["claim"], f"**{facts['outcome']}**"] for facts in made]
+    parts = [
+        f"# The report, reproduced ({out.name} form)",
+        "Every section was made by the command below it: runs over seeds, table, figure and verdict. The command with"
+        " `--redraw` makes it again from the table alone.",
+        _table(["", "asked or claimed", "verdict"], contents),
+        *(_section(facts) for facts in made),
+    ]
+    write_whole(out / PAGE, "\n\n".join(parts) + "\n")
+
+
+def _section(facts: Facts) -> str:
+    name, failed = facts["name"], facts["failed"]
+    took = (
+        f"`{facts['command']}`, {facts['date']}: {facts['runs']} runs of {facts['seeds']} seeds,"
+        f" {facts['seconds']:,.0f} s of training in all on {facts['cores']} cores. Table: [{name}.csv]({name}.csv)"
+    )
+    return "\n\n".join(
+        [
+            f"## {name}",
+            f"> {facts['claim']}",
+            f"![{name}]({name}.png)",
+            facts["summary"],
+            f"**{facts['outcome'].capitalize()}**: {facts['sentence']}",
+            *(["What failed:", "\n".join(f"- {line}" for line in failed)] if failed else []),
+            took,
+        ]
+    )
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """A table in Markdown: numbers to four digits and on the right, a dash where a value is missing."""
+    numeric = [column.dtype.kind in "iuf" for _, column in table.items()]
+    rows = ([_cell(value) for value in row] for row in table.itertuples(index=False))
+    return _table([str(name) for name in table], rows, numeric)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[bool] = ()) -> str:
+    rule = ["---:" if aligned else "---" for aligned in right or [False] * len(head)]
+    lines = [head, rule, *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, bool | str):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _write_facts(out: Path, facts: Facts) -> None:
+    write_whole(out / f"{facts['name']}.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,70 @@
+"""Is a batch larger than 1 important for generalisation? NTM and LSTM at seven batch sizes."""
+
+import pandas as pd
+
+from ntm_lab.studies.report.batch_page import draw, summarise
+from ntm_lab.studies.report.batch_table import (
+    MODELS,
+    batches_of,
+    compared_length,
+    ends_of,
+    measure,
+    one_meanwhile,
+    tests_of,
+)
+from ntm_lab.studies.report.contrasts import Contrast, contrasts
+from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+
+
+def _senses(table: pd.DataFrame, model: str) -> dict[str, list[Contrast]]:
+    """Batch 1 against every larger one, after the same sequences and after the same seconds."""
+    larger, length = batches_of(table)[1:], compared_length(table, model)
+    of_one = tests_of(table, model, 1, length)
+    return {
+        f"at length {length} after the same sequences": contrasts(
+            {f"{batch}": (of_one, tests_of(table, model, batch, length)) for batch in larger}
+        ),
+        "in validation after the same seconds": contrasts(
+            {
+                f"{batch}": (one_meanwhile(table, model, batch), ends_of(table, model, batch)["value"].to_numpy())
+                for batch in larger
+            }
+        ),
+    }
+
+
+def judge(table: pd.DataFrame) -> Verdict:
+    """Batch 1 against every larger one by the share of wrong bits, in four senses: of NTM and LSTM, in the test beyond
+    the lengths of training (`TIMES`) after the same sequences, and in the validation after the same seconds.
+
+    Reproduced if in each sense some larger batch is better (Mann–Whitney at 5 %, Holm over the batch sizes); not if
+    none is in any; else the premise is muddled, as it depends on the model or on what is held equal.
+    """
+    seeds = min(len(ends_of(table, model, batch)) for model in MODELS for batch in batches_of(table))
+    if seeds < MIN_SEEDS:
+        return Verdict(TOO_FEW, f"Of some model and batch size there are only {seeds} seeds.")
+    senses = {
+        f"{name} {sense}": found for model, name in MODELS.items() for sense, found in _senses(table, model).items()
+    }
+    better = [any(contrast.second_lower for contrast in found) for found in senses.values()]
+    outcome = REPRODUCED if all(better) else MUDDLED if any(better) else NOT_REPRODUCED
+    said = [f"{sense} {_sides(found)}" for sense, found in senses.items()]
+    return Verdict(outcome, f"By the share of wrong bits, against batch 1: {'; '.join(said)}; {seeds} seeds of each.")
+
+
+def _sides(found: list[Contrast]) -> str:
+    """Which batch sizes are better and worse than 1."""
+    better = [contrast.condition for contrast in found if contrast.second_lower]
+    worse = [contrast.condition for contrast in found if contrast.first_lower]
+    return f"better with {', '.join(better) or 'none'} and worse with {', '.join(worse) or 'none'}"
+
+
+STUDY = Study(
+    name="batch",
+    claim='"Using a batch size larger than 1 is important for generalization abilities."',
+    sweeps=("batch",),
+    measure=measure,
+    draw=draw,
+    judge=judge,
+    summarise=summarise,
+)

@@ -1,0 +1,90 @@
+"""Collapse to uniform weightings: which settings do it, when, and where what such a model knows is kept."""
+
+import math
+
+import pandas as pd
+
+from ntm_lab.studies.report.collapse_figure import draw, label
+from ntm_lab.studies.report.collapse_table import ENTROPIES, RECIPE, REPORT, measure, of_part, runs_that
+from ntm_lab.studies.statistics import NONE, Rate, quartiles, success_rate
+from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+
+KEPT = 0.9  # of what a model knows
+
+
+def without_reads(table: pd.DataFrame) -> dict[int, Rate]:
+    """By length, how many of the collapsed models keep at least 90 % of what they know, which is how far their wrong
+    bits are below chance, when reads are zeroed."""
+    ablations = of_part(table, "ablation").merge(runs_that("collapsed", table))
+    model = ["arm", "seed", "length", "chance"]
+    wrong = ablations.pivot(index=model, columns="ablation", values="wrong_bits").reset_index()
+    kept = wrong["chance"] - wrong["reads zeroed"] >= KEPT * (wrong["chance"] - wrong["intact"])
+    return {int(length): success_rate(of_length) for length, of_length in kept.groupby(wrong["length"])}
+
+
+def judge(table: pd.DataFrame) -> Verdict:
+    """The claim is that the weightings collapse, and that then everything is in the controller.
+
+    Not reproduced if surely less than half of the runs collapse with what the report put together: the 95 % interval of
+    that share is below one half. Otherwise it depends on the lengths at which surely more than half of the collapsed
+    models, of any settings, keep 90 % of what they know without reads: reproduced if these are all lengths, not
+    reproduced if they are none, and a muddled premise if they are some, as then the controller has only the short ones.
+    Too few seeds if the first interval includes one half, or with fewer than five runs.
+    """
+    runs = of_part(table, "run")
+    report = runs[runs["arm"] == REPORT]
+    if len(report) < MIN_SEEDS:
+        return Verdict(TOO_FEW, f"There are {len(report)} runs with the report's combination.")
+    rate = success_rate(report["collapsed"])
+    said = f"With the report's combination {rate} runs collapse"
+    if rate.low <= 0.5 <= rate.high:
+        return Verdict(TOO_FEW, f"{said}.")
+    if rate.high < 0.5:
+        return Verdict(NOT_REPRODUCED, f"{said}.")
+    kept = without_reads(table)
+    inside = [length for length, known in kept.items() if known.low > 0.5]
+    outcome = MUDDLED if inside else NOT_REPRODUCED
+    where = (
+        f"surely most of them at {', '.join(map(str, inside))} only" if inside else "at no length surely most of them"
+    )
+    if len(inside) == len(kept):
+        outcome, where = REPRODUCED, "surely most of them at all"
+    recipe = success_rate(runs.loc[runs["arm"] == RECIPE, "collapsed"])
+    counts = ", ".join(str(known.successes) for known in kept.values())
+    return Verdict(
+        outcome,
+        f"{said}, half of them since {report['since'].median():,.0f} sequences or earlier; with our recipe {recipe}. "
+        f"Of {len(runs_that('collapsed', table))} collapsed models of all settings {counts} keep {KEPT:.0%} of what "
+        f"they know of sequences of {', '.join(map(str, kept))} vectors when reads are zeroed: {where}.",
+    )
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """A line for every arm, those that collapse most often first."""
+    runs = of_part(table, "run")
+    lines = []
+    for arm, own in runs.groupby("arm"):
+        since = own["since"].median() if own["collapsed"].any() else math.nan
+        lines.append(
+            {
+                "settings": label(str(arm)),
+                "collapsed": str(success_rate(own["collapsed"])),
+                "since (median), sequences": NONE if math.isnan(since) else f"{since:,.0f}",
+                "solved": f"{own['solved'].sum()} of {len(own)}",
+                **{f"{name.replace('_', ' ')}, bits": f"{quartiles(own[name])[1]:.2f}" for name in ENTROPIES},
+                "rate": own["collapsed"].mean(),
+            }
+        )
+    return pd.DataFrame(lines).sort_values(["rate", "settings"], ascending=[False, True]).drop(columns="rate")
+
+
+STUDY = Study(
+    name="collapse",
+    claim="My model would often learn to output a uniform distribution over read/write weightings, somehow memorizing "
+    "everything in the controller.",
+    sweeps=("collapse",),
+    measure=measure,
+    draw=draw,
+    judge=judge,
+    summarise=summarise,
+)

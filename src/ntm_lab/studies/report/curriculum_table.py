@@ -1,0 +1,84 @@
+"""The table of `curriculum`, and every curriculum held against uniform."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from scipy.stats import CensoredData
+
+from ntm_lab.data import in_words
+from ntm_lab.runs import find
+from ntm_lab.studies.report.contrasts import LEVEL
+from ntm_lab.studies.report.learning import UNITS, behind, read_learning
+from ntm_lab.studies.statistics import holm, logrank, time_to_event
+from ntm_lab.types import Task
+
+TASKS = {"copy": "copy", "repeat_copy": "repeat copy", "associative_recall": "associative recall"}
+SHORT_FIRST = {
+    "growing": "growing",
+    "look_back": "look back",
+    "look_back_and_forward": "look back and forward",
+    "combined": "combined",
+}
+CURRICULA = {"uniform": "uniform", **SHORT_FIRST, "prediction_gain": "prediction gain", "fixed": "hardest only"}
+TESTED = ("sequences", "seconds")  # steps are sequences by the size of a batch, which is the same for all
+
+
+def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
+    """A row for every run.
+
+    Columns: ``task``, ``curriculum``, ``seed``; until it learned (`read_learning`; NaN: never) ``learned_sequences``,
+    ``learned_steps`` and ``learned_seconds``, and ``ended_…`` of the run in the same units; ``solved``; and on fresh
+    sequences after training the share of wrong bits, ``hardest_error`` of the hardest difficulty of training, and
+    ``beyond_error`` of one beyond it, which are ``hardest`` and ``beyond`` in words.
+    """
+    parts = []
+    for folder in folders.values():
+        runs = read_learning(folder)
+        task = find(runs["run"].iloc[0]).task
+        tests = pd.DataFrame([_errors(rows, task) for rows in runs["test"]])
+        about = {"task": runs["choices.task"], "curriculum": runs["choices.curriculum"], "seed": runs["seed"]}
+        learned = {f"learned_{unit}": runs[f"{unit}_to_learn"] for unit in UNITS}
+        ended = {f"ended_{unit}": runs[unit] for unit in UNITS}
+        parts.append(pd.concat([pd.DataFrame(about | learned | ended | {"solved": runs["solved"]}), tests], axis=1))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _errors(rows: list[dict[str, Any]], task: Task) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, row in zip(("hardest", "beyond"), rows, strict=True):
+        scored = int(task.sample(1, row["difficulty"], torch.Generator()).mask.sum()) * task.output_size  # bits
+        values |= {name: in_words(row["difficulty"]), f"{name}_error": row["wrong_bits"] / scored}
+    return values
+
+
+def compare(table: pd.DataFrame) -> pd.DataFrame:
+    """Every curriculum but uniform against uniform: a row for each task, curriculum and unit of `TESTED`.
+
+    Columns: ``task``, ``curriculum``, ``unit``; ``p`` of the logrank test, adjusted after Holm for all of a task; and
+    ``sooner`` and ``later``, whether it learned sooner or later than uniform at a level of 5 %, by what is the case in
+    more pairs of runs.
+    """
+    rows = []
+    for task, runs in by_task(table):
+        arms = {str(name): arm for name, arm in runs.groupby("curriculum")}
+        others = [name for name in CURRICULA if name in arms and name != "uniform"]
+        pairs = [(name, unit) for name in others for unit in TESTED]
+        p_values = holm([logrank(*(times_of(arms[arm], unit) for arm in (name, "uniform"))) for name, unit in pairs])
+        for (name, unit), p in zip(pairs, p_values, strict=True):
+            order = behind(*(arms[arm][f"learned_{unit}"] for arm in (name, "uniform")))
+            told = {"sooner": p < LEVEL and order < 0, "later": p < LEVEL and order > 0}
+            rows.append({"task": task, "curriculum": name, "unit": unit, "p": p} | told)
+    return pd.DataFrame(rows)
+
+
+def by_task(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The runs of every task that there are, in the order of `TASKS`."""
+    return [(task, runs) for task in TASKS if len(runs := table[table["task"] == task])]
+
+
+def times_of(runs: pd.DataFrame, unit: str) -> CensoredData:
+    """Until they learned."""
+    return time_to_event(runs[f"learned_{unit}"], runs[f"ended_{unit}"])

@@ -1,0 +1,102 @@
+"""The report's figure 1: a copy of one unseen sequence, and what the memory did meanwhile."""
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ntm_lab.evaluation.ablations import storing_steps
+from ntm_lab.figures import draw_episode
+from ntm_lab.metrics import wrong_bits
+from ntm_lab.studies.report.figure1_table import LENGTH, SEQUENCES, SHOWN, measure
+from ntm_lab.studies.statistics import success_rate
+from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+from ntm_lab.types import Batch
+
+RETRACED = 0.99  # of all steps of recall: what counts as reading where it was written
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The panels of one sequence, with what was stored and what was recalled set apart."""
+    parts = {name: _array(table[table["signal"] == name]) for name in SHOWN}
+    mask = parts["scored"][:, 0].bool().unsqueeze(0)
+    batch = Batch(parts["input"][None], parts["target"][None], mask, torch.tensor([mask.shape[1]]))
+    signals = {
+        "logits": parts["output"].logit(eps=1e-6)[None],
+        "add": parts["add"][None, :, None],
+        "reads": parts["reads"][None, :, None],
+        "write_weighting": parts["write_weighting"][None, :, None],
+        "read_weighting": parts["read_weighting"][None, :, None],
+        "memory": parts["memory"][None, None],
+    }
+    seed, seeds = table.loc[table["signal"] == "input", "seed"].iloc[0], table["seed"].nunique()
+    wrong, bits = int(wrong_bits(signals["logits"], batch.targets, batch.mask)), mask.sum() * parts["target"].shape[1]
+    title = f"seed {seed}, the median of {seeds} by time to solve: {wrong} of {bits} bits wrong"
+    figure = draw_episode(batch, signals, title)
+    panels = [axis for axis in figure.axes if axis.get_label() != "<colorbar>"]
+    asked = storing_steps(batch)
+    for panel in panels[:-1]:
+        panel.axvline(asked - 0.5, color="black", linewidth=1.2, linestyle="--")
+        if "weighting" in panel.get_title("left"):
+            panel.set_ylabel("slot in use")
+    panels[-1].set_xlabel("slot in use")
+    for text, middle in (("hears and stores", asked / 2), ("recalls", (asked + mask.shape[1]) / 2)):
+        panels[0].text(middle, 1.03, text, transform=panels[0].get_xaxis_transform(), ha="center", va="bottom")
+    return figure
+
+
+def _array(part: pd.DataFrame) -> Tensor:
+    """Values (step, row), those that are not in the table being 0."""
+    steps, rows = part["step"].astype(int).to_numpy(), part["row"].astype(int).to_numpy()
+    values = np.zeros((steps.max() + 1, rows.max() + 1), dtype=np.float32)
+    values[steps, rows] = part["value"]
+    return torch.from_numpy(values)
+
+
+def judge(table: pd.DataFrame) -> Verdict:
+    """Reproduced if surely more than half of all runs both copy 100 unseen sequences without an error and read, on 99 %
+    of the steps, where they had written: the 95 % interval of their share is above one half. Not reproduced if it is
+    below; too few seeds if it is neither, or if there are fewer than five."""
+    runs = _runs(table)
+    right = runs["exact"] == 1
+    rate = success_rate(right & (runs["retraced"] >= RETRACED))
+    sentence = (
+        f"Of {rate.trials} seeds {rate.successes} (95 % interval {rate.low:.0%} to {rate.high:.0%}) copy {SEQUENCES} "
+        f"unseen sequences of length {LENGTH} without an error and read the vectors, on at least {RETRACED:.0%} of the "
+        f"steps, from where they had written them; {right.sum()} make no error at all."
+    )
+    if rate.trials < MIN_SEEDS or rate.low <= 0.5 <= rate.high:
+        return Verdict(TOO_FEW, sentence)
+    return Verdict(REPRODUCED if rate.low > 0.5 else NOT_REPRODUCED, sentence)
+
+
+def _runs(table: pd.DataFrame) -> pd.DataFrame:
+    """A row for every seed."""
+    return table[table["signal"].isin(["exact", "retraced", "sequences_to_solve"])].pivot(
+        index="seed", columns="signal", values="value"
+    )
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    runs = _runs(table).reset_index()
+    return pd.DataFrame(
+        {
+            "seed": runs["seed"],
+            "sequences to solve": runs["sequences_to_solve"],
+            "exact sequences": runs["exact"].map("{:.0%}".format),
+            "reads where it wrote": runs["retraced"].map("{:.1%}".format),
+        }
+    )
+
+
+STUDY = Study(
+    name="figure1",
+    claim="Successful copy task. The NTM reads in the input, outputting nothing, until it reaches the end code. Then "
+    "it must output the entire sequence it has seen.",
+    sweeps=("copy",),
+    measure=measure,
+    draw=draw,
+    judge=judge,
+    summarise=summarise,
+)

@@ -1,0 +1,34 @@
+"""When runs learned their task, and whether they lost it again."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ntm_lab.studies.results import read_curves, read_runs
+
+LEARNED = 0.03  # bit error rate of the validation: where the recipes' schedules begin their descent
+LOST = 0.1  # of a later validation
+UNITS = ("sequences", "steps", "seconds")
+
+
+def read_learning(folder: Path) -> pd.DataFrame:
+    """`read_runs`, with the columns ``sequences_to_learn``, ``steps_to_learn``, ``seconds_to_learn`` and ``lost``.
+
+    Learned is: at some validation less than 3 % of the bits were wrong, as against 50 % by chance; NaN where that never
+    was. It comes before a task is solved, by as much as the schedule's descent, whose length is the same for all. Lost
+    is: at a later validation at least 10 % of the bits were wrong.
+    """
+    runs = read_runs(folder)
+    curves = read_curves(folder, ["val/bit_error_rate"]).rename(columns={"step": "steps"})
+    first = curves[curves["value"] < LEARNED].groupby("run")[[*UNITS]].min().add_suffix("_to_learn")
+    runs = runs.merge(first, how="left", left_on="run", right_index=True)
+    since = curves["run"].map(runs.set_index("run")["sequences_to_learn"])
+    lost = curves[(curves["sequences"] > since) & (curves["value"] >= LOST)]
+    return runs.assign(lost=runs["run"].isin(lost["run"]))
+
+
+def behind(one: pd.Series, other: pd.Series) -> int:
+    """In how many pairs of runs the other learned first, minus in how many the one did; NaN is never."""
+    first, second = (times.fillna(np.inf).to_numpy() for times in (one, other))
+    return int((first[:, None] > second).sum()) - int((first[:, None] < second).sum())
