@@ -129,3 +129,16 @@ def test_what_was_stopped_before_its_verdict_is_not_on_the_page(
     page.measure(study("init"), {"tiny": finished}, False, out, MADE)
     make(study("figure5"))
     assert "init" not in (out / "report.md").read_text()
+
+
+def test_published_elsewhere_the_page_keeps_its_pictures_and_tables(
+    make: Callable[..., Verdict], out: Path, tmp_path: Path
+) -> None:
+    make(study("figure5"))
+    page.publish(out, tmp_path / "docs/answers.md")
+    beside = tmp_path / "docs/answers"
+    assert {path.name for path in beside.iterdir()} == {"figure5.png", "figure5.csv"}
+    assert (beside / "figure5.csv").read_bytes() == (out / "figure5.csv").read_bytes()
+    text = (tmp_path / "docs/answers.md").read_text()
+    assert "![figure5](answers/figure5.png)" in text and "[figure5.csv](answers/figure5.csv)" in text
+    assert text.replace("](answers/", "](") == (out / page.PAGE).read_text()

@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="of runs and page (default: %(default)s)",
     )
+    parser.add_argument(
+        "--publish", type=Path, metavar="FILE", help="write the page here too, with pictures and tables beside it"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -67,6 +70,9 @@ def run(arguments: argparse.Namespace) -> None:
     torch.set_flush_denormal(True)  # as in training, for what is measured on trained models
     failed = reproduce(studies, sweeps, out, arguments)
     print(f"page in {out / page.PAGE}")
+    if arguments.publish:
+        with writing(arguments.publish, "--publish FILE"):
+            page.publish(out, arguments.publish)
     if failed:
         raise ValueError(f"{failed} of the jobs and studies failed; the page is made of the others")
 

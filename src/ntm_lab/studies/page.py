@@ -5,6 +5,7 @@ verdict, the lines below the figure, and what it took; and ``report.md``, made o
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +72,18 @@ def write_page(out: Path) -> None:
         *(_section(facts) for facts in made),
     ]
     write_whole(out / PAGE, "\n\n".join(parts) + "\n")
+
+
+def publish(out: Path, target: Path) -> None:
+    """Write the page to a file elsewhere, its pictures and tables into a folder of the same name beside it."""
+    beside = target.with_suffix("")
+    beside.mkdir(parents=True, exist_ok=True)
+    text = (out / PAGE).read_text()
+    for part in (f"{name}{suffix}" for name in report.NAMES for suffix in (".png", ".csv")):
+        if f"({part})" in text:
+            shutil.copy(out / part, beside)
+            text = text.replace(f"({part})", f"({beside.name}/{part})")
+    write_whole(target, text)
 
 
 def _section(facts: Facts) -> str:
