@@ -192,6 +192,13 @@ def test_a_name_has_no_folders_in_it(overrides: str, name: str) -> None:
     assert job_name(overrides) == name
 
 
+def test_a_name_too_long_for_a_file_ends_in_a_hash() -> None:
+    long = ",".join(f"model.setting_{number}=größer" for number in range(40))
+    names = {job_name(f"{long},seed={seed}") for seed in range(3)}
+    assert len(names) == 3 and all(200 < len(name.encode()) <= 240 for name in names)
+    assert all(long.startswith(name.rpartition("-")[0]) for name in names)
+
+
 def test_a_job_that_fails_leaves_a_note_and_the_others_go_on(train: Train, clone: Path) -> None:
     experiment = clone / "conf/experiment/report/tiny.yaml"
     experiment.write_text(experiment.read_text().replace('memory.init: "constant,learned"', 'memory.slots: "0,16"'))

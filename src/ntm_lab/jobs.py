@@ -5,6 +5,7 @@ not run again (`claim`), the others go on from their last checkpoint (`runs.star
 that it was begun with.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from ntm_lab.runs import RESULTS, RunError, resolved, same_settings, write_whole
 
 FAILURE, LOCK = "failure.txt", ".lock"
+LONGEST = 240  # bytes of a name; file systems take 255
 
 
 @contextmanager
@@ -83,8 +85,11 @@ def sweep_jobs(conf: Path, experiment: str) -> list[str]:
 
 def job_name(overrides: str) -> str:
     """A name for a job, and its folder, from what makes it differ: of ``experiment/report/batch=ntm,seed=0`` it is
-    ``batch=ntm,seed=0``."""
-    return re.sub(r"(^|,)[^,=]*/(?=[^,=/]*=)", r"\1", overrides).replace("/", "-")
+    ``batch=ntm,seed=0``. What no file system would take as a name ends in a hash instead of the rest."""
+    name = re.sub(r"(^|,)[^,=]*/(?=[^,=/]*=)", r"\1", overrides).replace("/", "-")
+    if len(name.encode()) <= LONGEST:
+        return name
+    return f"{name.encode()[: LONGEST - 9].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 # For hydra.sweep.subdir. Workers have it too, as they get NoteFailure from here.
