@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def table(folder: Path) -> pd.DataFrame:
 
 
 def test_a_killed_sweep_ends_with_the_same_table(
-    sweep: Sweep, begin: Callable[[Sequence[str]], Any], train: Callable[..., Any], clone: Path
+    sweep: Sweep, begin: Callable[[Sequence[str]], Any], clone: Path
 ) -> None:
     for number, step, launcher, kill in KILLS:
         job = sweep.folder / sweep.jobs[number]
@@ -84,14 +85,12 @@ def test_a_killed_sweep_ends_with_the_same_table(
     assert run_sweep(sweep, BASIC, lambda: None) == []
     assert sweep.ended() == len(sweep.jobs)
 
-    whole = clone / "whole"
-    assert (
-        train("-m", "experiment=report/tiny", f"hydra.sweep.dir={whole}", f"--config-dir={clone / 'conf'}").status == 0
-    )
-    pd.testing.assert_frame_equal(table(sweep.folder), table(whole))
+    whole = replace(sweep, folder=clone / "whole")
+    assert run_sweep(whole, BASIC, lambda: None) == []
+    pd.testing.assert_frame_equal(table(sweep.folder), table(whole.folder))
     curves = [
         read_curves(folder, ["train/cost", "val/cost"]).drop(columns=["run", "seconds"])
-        for folder in (sweep.folder, whole)
+        for folder in (sweep.folder, whole.folder)
     ]
     pd.testing.assert_frame_equal(*curves)
     assert len(curves[0]) == len(sweep.jobs) * (STEPS + STEPS // 2)
