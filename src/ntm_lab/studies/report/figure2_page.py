@@ -33,7 +33,8 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.set(ylim=(0, 1.1 * chance), xlabel=UNITS[against])
             axis.grid(color=GREY, linewidth=0.6)
         row[0].set_xscale("log")
-        row[0].xaxis.set_major_formatter(in_thousands)
+        for axis in row[: len(AXES)]:
+            axis.xaxis.set_major_formatter(in_thousands)
         row[0].set_ylabel(f"{regime} of length {length:.0f}\ncost, bits per sequence")
         row[0].annotate("guessing", (0.03, chance), xycoords=("axes fraction", "data"), va="bottom", fontsize="small")
     _draw_gaps(panels[0, 3], table)
