@@ -305,23 +305,30 @@ def test_one_compilation_for_each_type_serves_every_model(build: Build) -> None:
     assert len(numba_kernels.forward.signatures) == len(numba_kernels.backward.signatures) == 2
 
 
-SECOND_PROCESS = """
-import logging, torch
+FORWARD_AND_BACKWARD = """
+import hashlib, logging, torch
 from functools import partial
 from ntm_lab.controllers import LSTM
 from ntm_lab.memory import Constant, FirstSlot, Memory
 from ntm_lab.models import NTM
 logging.basicConfig(format="%(message)s")
-model = NTM(2, 1, partial(LSTM, size=3), partial(Memory, slots=4, width=2, init=Constant, weighting=FirstSlot))
-model(torch.randn(1, 2, 2))[0].sum().backward()
+torch.manual_seed(0)
+model = NTM(5, 4, partial(LSTM, size=50), partial(Memory, slots=50, width=10, init=Constant, weighting=FirstSlot))
+logits, _ = model(torch.randn(8, 20, 5))
+logits.square().sum().backward()
+gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+for values in (logits, *gradients):
+    print(hashlib.sha1(values.detach().numpy().tobytes()).hexdigest())
 """
 
 
 def test_a_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
-    """And is silent; the first says that it compiles, once for the two directions."""
-    said = []
+    """And is silent, and computes the same to the last bit; the first says that it compiles, once for the two
+    directions."""
+    ended = []
     for _ in range(2):
         environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-        command = [sys.executable, "-c", SECOND_PROCESS]
-        said.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr)
-    assert [text.count("compiling the numba backend") for text in said] == [1, 0]
+        command = [sys.executable, "-c", FORWARD_AND_BACKWARD]
+        ended.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True))
+    assert [process.stderr.count("compiling the numba backend") for process in ended] == [1, 0]
+    assert ended[0].stdout == ended[1].stdout != ""

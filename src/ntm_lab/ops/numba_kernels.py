@@ -23,8 +23,10 @@ Array = np.ndarray[Any, Any]
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 WIDE = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered, as wide loops need; NaN and infinity stay
 entry = njit(**OPTIONS, fastmath=WIDE, cache=True)
-part = njit(**OPTIONS, fastmath=WIDE)  # compiled into what calls it
-exact = njit(**OPTIONS, fastmath={"contract"})  # keeps the order of operations
+# Always compiled into what calls it: the process that compiles would otherwise call a version with other roundings than
+# the cache has, so that the first run on a machine could not be repeated.
+part = njit(**OPTIONS, fastmath=WIDE, forceinline=True)
+exact = njit(**OPTIONS, fastmath={"contract"}, forceinline=True)  # keeps the order of operations
 
 SOFTPLUS_LINEAR = 20.0  # beyond it PyTorch's softplus is the identity
 
