@@ -8,6 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ntm_lab.studies.statistics import Rate
+
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 MUDDLED = "the premise is muddled"  # what was claimed mixes things up that have to be asked one by one
 TOO_FEW = "too few seeds"
@@ -19,6 +21,14 @@ class Verdict(NamedTuple):
 
     outcome: str  # one of the four above
     sentence: str  # with its numbers and the number of seeds
+
+
+def verdict_of_most(rate: Rate, sentence: str) -> Verdict:
+    """Reproduced if the interval of the share of seeds is above one half, not reproduced if it is below; too few seeds
+    if it is neither, or if there are fewer than five."""
+    if rate.trials < MIN_SEEDS or rate.low <= 0.5 <= rate.high:
+        return Verdict(TOO_FEW, sentence)
+    return Verdict(REPRODUCED if rate.low > 0.5 else NOT_REPRODUCED, sentence)
 
 
 @dataclass(frozen=True)

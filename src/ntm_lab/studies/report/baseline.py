@@ -1,6 +1,5 @@
 """NTM against LSTM: how fast each learns to copy, and how far it holds beyond the lengths it was trained on."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from ntm_lab.studies.drawing import GREY, Style, draw_curves, in_thousands, legend_above, styles
-from ntm_lab.studies.results import read_curves, read_runs
+from ntm_lab.studies.report.copying import read_copying, share_of_tests
+from ntm_lab.studies.results import read_curves
 from ntm_lab.studies.statistics import p_value, quartiles, spread, success_rate
 from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
 
@@ -37,21 +37,11 @@ KEPT = ["arm", "seed", "parameters", "longest"]
 def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     """A row for every validation of every run (``curve``, its ``value`` the cost in bits) and for every length it was
     tested at (``test``, its ``value`` the share of wrong bits), with the ``longest`` sequence of training."""
-    runs = read_runs(folders["baseline"])
-    runs = runs.assign(arm=runs[GROUP], longest=[json.loads(lengths)[1] for lengths in runs["task.lengths"]])
+    runs = read_copying(folders["baseline"])
+    runs = runs.assign(arm=runs[GROUP])
     curves = read_curves(folders["baseline"], ["val/cost"]).merge(runs[["run", *KEPT]], on="run").assign(kind="curve")
-    tests = [
-        {
-            **run[[*KEPT, "sequences", "seconds"]],
-            "kind": "test",
-            "length": row["difficulty"]["length"],
-            "value": row["wrong_bits"] / (row["difficulty"]["length"] * run["task.bits"]),
-        }
-        for _, run in runs.iterrows()
-        for row in run["test"]
-    ]
     columns = ["kind", *KEPT, "length", "sequences", "seconds", "value"]
-    return pd.concat([curves, pd.DataFrame(tests)], ignore_index=True)[columns]
+    return pd.concat([curves, share_of_tests(runs, KEPT)], ignore_index=True)[columns]
 
 
 def _curves(table: pd.DataFrame, arm: str) -> pd.DataFrame:

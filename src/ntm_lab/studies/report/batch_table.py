@@ -1,13 +1,13 @@
 """The table of `batch`: shares of wrong bits of NTM and LSTM at every batch size, in validation and in tests."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ntm_lab.studies.results import read_curves, read_runs
+from ntm_lab.studies.report.copying import read_copying, share_of_tests
+from ntm_lab.studies.results import read_curves
 from ntm_lab.studies.statistics import on_grid
 
 MODELS = {"ntm": "NTM", "lstm": "LSTM"}
@@ -19,26 +19,12 @@ KEPT = ["kind", "model", "batch", "seed", "longest"]
 def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     """Shares of wrong bits, a row each: of every validation of every run (``curve``), and of its test at every length
     (``test``), with the sequences and seconds seen until then and the ``longest`` sequence of training."""
-    runs = read_runs(folders["batch"])
-    runs = runs.assign(
-        model=runs["choices.model"],
-        batch=runs["data.batch_size"],
-        longest=[json.loads(lengths)[1] for lengths in runs["task.lengths"]],
-    )
+    runs = read_copying(folders["batch"])
+    runs = runs.assign(model=runs["choices.model"], batch=runs["data.batch_size"])
     curves = read_curves(folders["batch"], ["val/bit_error_rate"]).drop(columns="name")
     curves = curves.merge(runs[["run", *KEPT[1:]]], on="run").assign(kind="curve")
-    tests = [
-        {
-            **run[[*KEPT[1:], "sequences", "seconds"]],
-            "kind": "test",
-            "length": row["difficulty"]["length"],
-            "value": row["wrong_bits"] / (row["difficulty"]["length"] * run["task.bits"]),
-        }
-        for _, run in runs.iterrows()
-        for row in run["test"]
-    ]
     columns = [*KEPT, "length", "sequences", "seconds", "value"]
-    return pd.concat([curves, pd.DataFrame(tests)], ignore_index=True)[columns]
+    return pd.concat([curves, share_of_tests(runs, KEPT[1:])], ignore_index=True)[columns]
 
 
 def curves_of(table: pd.DataFrame, model: str, batch: int) -> pd.DataFrame:

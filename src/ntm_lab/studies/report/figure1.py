@@ -11,7 +11,7 @@ from ntm_lab.figures import draw_episode
 from ntm_lab.metrics import wrong_bits
 from ntm_lab.studies.report.figure1_table import LENGTH, SEQUENCES, SHOWN, measure
 from ntm_lab.studies.statistics import success_rate
-from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+from ntm_lab.studies.study import Study, Verdict, verdict_of_most
 from ntm_lab.types import Batch
 
 RETRACED = 0.99  # of all steps of recall: what counts as reading where it was written
@@ -66,9 +66,7 @@ def judge(table: pd.DataFrame) -> Verdict:
         f"unseen sequences of length {LENGTH} without an error and read the vectors, on at least {RETRACED:.0%} of the "
         f"steps, from where they had written them; {right.sum()} make no error at all."
     )
-    if rate.trials < MIN_SEEDS or rate.low <= 0.5 <= rate.high:
-        return Verdict(TOO_FEW, sentence)
-    return Verdict(REPRODUCED if rate.low > 0.5 else NOT_REPRODUCED, sentence)
+    return verdict_of_most(rate, sentence)
 
 
 def _runs(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from ntm_lab.runs import find
 from ntm_lab.studies.drawing import COLOURS, GREY
 from ntm_lab.studies.results import read_runs
 from ntm_lab.studies.statistics import success_rate
-from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+from ntm_lab.studies.study import Study, Verdict, verdict_of_most
 
 LENGTH = 20
 SEQUENCES = 10_000
@@ -82,9 +82,7 @@ def judge(table: pd.DataFrame) -> Verdict:
         f"than {ROUNDS_TO_100:.1%} of {n:,} unseen sequences of length {LENGTH} without an error, {flawless} of them "
         f"all; the worst seed {worst / n:.2%} ({low:.2%} to {high:.2%})."
     )
-    if rate.trials < MIN_SEEDS or rate.low <= 0.5 <= rate.high:
-        return Verdict(TOO_FEW, sentence)
-    return Verdict(REPRODUCED if rate.low > 0.5 else NOT_REPRODUCED, sentence)
+    return verdict_of_most(rate, sentence)
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
