@@ -18,8 +18,7 @@ class FirstSlot(nn.Module):
         self.anchor: Tensor
 
     def forward(self, batch_size: int, slots: int) -> Tensor:
-        zero = self.anchor.new_zeros((), dtype=torch.long)
-        return F.one_hot(zero, slots).to(self.anchor.dtype).expand(batch_size, self.heads, -1)
+        return F.pad(self.anchor.new_ones(1), (0, slots - 1)).expand(batch_size, self.heads, -1)
 
 
 class Uniform(FirstSlot):
