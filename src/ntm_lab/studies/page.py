@@ -88,9 +88,10 @@ def publish(out: Path, target: Path) -> None:
 
 def _section(facts: Facts) -> str:
     name, failed = facts["name"], facts["failed"]
+    cores = f"{facts['cores']} core{'s' * (facts['cores'] > 1)}"
     took = (
         f"`{facts['command']}`, {facts['date']}: {facts['runs']} runs of {facts['seeds']} seeds,"
-        f" {facts['seconds']:,.0f} s of training in all on {facts['cores']} cores. Table: [{name}.csv]({name}.csv)"
+        f" {facts['seconds']:,.0f} s of training in all on {cores}. Table: [{name}.csv]({name}.csv)"
     )
     return "\n\n".join(
         [
