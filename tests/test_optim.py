@@ -157,6 +157,15 @@ def test_clipping_reports_a_norm_that_is_not_finite(
     assert not clip(parameters).isfinite()
 
 
+@pytest.mark.parametrize("clip", [NoClip(), ClipNorm(10), ClipElements(10)], ids=lambda clip: type(clip).__name__)
+def test_a_norm_is_found_where_squares_overflow(clip: NoClip | ClipNorm | ClipElements) -> None:
+    parameter = Parameter(torch.zeros(2))
+    parameter.grad = torch.tensor([3e30, 4e30])
+    assert clip([parameter]).item() == pytest.approx(5e30)
+    clipped = {NoClip: [3e30, 4e30], ClipNorm: [6, 8], ClipElements: [10, 10]}[type(clip)]
+    assert parameter.grad.tolist() == pytest.approx(clipped)
+
+
 @pytest.mark.parametrize("clip", [ClipNorm, ClipElements], ids=lambda clip: clip.__name__)
 @pytest.mark.parametrize("limit", [0, -1.0, math.nan], ids=str)
 def test_clipping_needs_a_positive_limit(clip: type[ClipNorm | ClipElements], limit: float) -> None:

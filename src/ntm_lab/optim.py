@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
+from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -82,7 +82,11 @@ class NoClip:
     """Leaves the gradients as they are and returns their norm, all taken as one vector -> ()."""
 
     def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
-        return get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        norm = get_total_norm(gradients)
+        if norm.isinf():  # it may be the squares alone that are beyond the range
+            norm = get_total_norm([gradient.double() for gradient in gradients]).to(norm.dtype)
+        return norm
 
 
 class ClipNorm:
@@ -96,7 +100,10 @@ class ClipNorm:
         self.limit = limit
 
     def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
-        return clip_grad_norm_(parameters, self.limit)
+        parameters = list(parameters)
+        norm = NoClip()(parameters)
+        clip_grads_with_norm_(parameters, self.limit, norm)
+        return norm
 
 
 class ClipElements:
