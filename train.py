@@ -5,11 +5,11 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from ntm_lab.data import hardest
 from ntm_lab.evaluation import evaluate, summary
-from ntm_lab.jobs import claim
-from ntm_lab.nonfinite import NonFiniteError
-from ntm_lab.runs import RunError, start
+from ntm_lab.runs.jobs import claim
+from ntm_lab.runs.run import RunError, start
+from ntm_lab.tasks.difficulties import hardest
+from ntm_lab.training.nonfinite import NonFiniteError
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")

@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from ntm_lab.checks import at_least, positive
-from ntm_lab.models import NTM
+from ntm_lab.nn import NTM
 from ntm_lab.tasks import Copy
 
 BACKENDS = ("reference", "numba")

@@ -33,11 +33,10 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from tqdm import tqdm
 
 from ntm_lab.checks import at_least, positive
-from ntm_lab.controllers import LSTM
-from ntm_lab.memory import Constant, FirstSlot, Memory
-from ntm_lab.metrics import cost_bits
-from ntm_lab.models import NTM
+from ntm_lab.nn import NTM
+from ntm_lab.nn.controllers import LSTM
 from ntm_lab.tasks import Copy
+from ntm_lab.training.metrics import cost_bits
 from ntm_lab.types import Batch
 
 CONTESTANTS = {"cpu": ["reference", "numba", "nn.LSTM", "plain"], "cuda": ["reference", "triton", "nn.LSTM", "plain"]}
@@ -74,7 +73,7 @@ def build_ntm(backend: str, slots: int = 128, heads: int = 1, **options: Any) ->
         Copy().input_size,
         Copy().output_size,
         controller=partial(LSTM, size=100),
-        memory=partial(Memory, slots=slots, width=20, init=Constant, weighting=FirstSlot),
+        slots=slots,
         read_heads=heads,
         write_heads=heads,
         read_gate_bias=-4.0,

@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from ntm_lab.runs import Run, start
+from ntm_lab.runs.run import Run, start
 
 ROOT = Path(__file__).parents[1]
 

@@ -121,9 +121,9 @@ def test_an_ntm_has_a_recipe_for_every_task() -> None:
 def test_a_recipe_yields_to_the_command_line(composed: Callable[..., DictConfig]) -> None:
     """What it chooses from a group too: `memory=64x32` is another choice, not a node that a recipe writes over."""
     own = composed("task=sort")
-    assert (own.controller._target_, own.memory.slots) == ("ntm_lab.controllers.Feedforward", 32)
+    assert (own.controller._target_, own.memory.slots) == ("ntm_lab.nn.controllers.Feedforward", 32)
     other = composed("task=sort", "controller=lstm", "memory=64x32")
-    assert (other.controller._target_, other.memory.slots) == ("ntm_lab.controllers.LSTM", 64)
+    assert (other.controller._target_, other.memory.slots) == ("ntm_lab.nn.controllers.LSTM", 64)
 
 
 def test_the_recipe_of_model_and_task_comes_by_itself(composed: Callable[..., DictConfig]) -> None:
@@ -136,7 +136,7 @@ def test_the_recipe_of_model_and_task_comes_by_itself(composed: Callable[..., Di
 def test_memory_init_is_a_choice_and_a_node(composed: Callable[..., DictConfig]) -> None:
     """The dot in the folder's name: `memory.init=random` replaces the node by another node, not by a string."""
     config = composed("memory.init=random", "memory.init.std=0.3")
-    expected = {"_target_": "ntm_lab.memory.Random", "_partial_": True, "std": 0.3, "trainable": False}
+    expected = {"_target_": "ntm_lab.nn.memory.Random", "_partial_": True, "std": 0.3, "trainable": False}
     assert config.memory.init == expected
     assert OmegaConf.to_container(config.model, resolve=True)["memory"]["init"] == expected
 
@@ -145,7 +145,7 @@ def test_memory_sizes_keep_the_memory_init(composed: Callable[..., DictConfig]) 
     config = composed("memory=64x32", "memory.init=learned", "memory.weighting=learned", "memory.width=7")
     assert (config.memory.slots, config.memory.width) == (64, 7)
     assert config.memory.init.trainable is True
-    assert config.memory.weighting._target_ == "ntm_lab.memory.Learned"
+    assert config.memory.weighting._target_ == "ntm_lab.nn.memory.Learned"
 
 
 @pytest.mark.parametrize("override", ["memory.init=constant", "memory=64x32", "controller=lstm", "memory.slots=3"])
@@ -163,5 +163,5 @@ def test_an_experiment_yields_to_the_command_line(composed: Callable[..., DictCo
     config = composed("experiment=graves2014/copy", "optimizer=adam", "data.batch_size=3", "memory.init=constant")
     assert config.optimizer._target_ == "torch.optim.Adam"
     assert config.data.batch_size == 3
-    assert config.memory.init._target_ == "ntm_lab.memory.Constant"
-    assert config.clip._target_ == "ntm_lab.optim.ClipElements"  # the experiment's own
+    assert config.memory.init._target_ == "ntm_lab.nn.memory.Constant"
+    assert config.clip._target_ == "ntm_lab.training.optim.ClipElements"  # the experiment's own

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import ntm_lab
-from ntm_lab.ops.backends import FAST
+from ntm_lab.fast.backends import FAST
 
 SOURCE = Path(ntm_lab.__file__).parent
 
@@ -123,11 +123,11 @@ def test_strangers_stay_strangers(place: str, stranger: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "names"),
     [
-        ("import ntm_lab.models.ntm as ntm, hydra", {"ntm_lab.models.ntm", "hydra"}),
-        ("from ntm_lab import learner", {"ntm_lab.learner"}),
-        ("from ..learner import Learner", {"ntm_lab.learner.Learner"}),
+        ("import ntm_lab.nn.ntm as ntm, hydra", {"ntm_lab.nn.ntm", "hydra"}),
+        ("from ntm_lab import learner", {"ntm_lab.training.learner"}),
+        ("from ..learner import Learner", {"ntm_lab.training.learner.Learner"}),
         ("from . import copy", {"ntm_lab.tasks.copy"}),
-        ("def late():\n    from ntm_lab.runs import load", {"ntm_lab.runs.load"}),
+        ("def late():\n    from ntm_lab.runs.run import load", {"ntm_lab.runs.run.load"}),
     ],
 )
 def test_every_kind_of_import_is_seen(statement: str, names: set[str]) -> None:
@@ -141,8 +141,8 @@ def test_the_package_itself_imports_nothing_heavy() -> None:
 
 def test_models_bring_in_no_compiler() -> None:
     """A backend does when it first runs."""
-    assert not brought_in("import ntm_lab.models, ntm_lab.ops.backends, ntm_lab.ops.sequence", {"numba", "llvmlite"})
-    assert brought_in("import ntm_lab.ops.numba_backend", {"numba", "llvmlite"}) == {"numba", "llvmlite"}
+    assert not brought_in("import ntm_lab.nn, ntm_lab.fast.backends, ntm_lab.fast.sequence", {"numba", "llvmlite"})
+    assert brought_in("import ntm_lab.fast.numba.backend", {"numba", "llvmlite"}) == {"numba", "llvmlite"}
 
 
 def brought_in(statement: str, modules: set[str]) -> set[str]:

@@ -1,7 +1,7 @@
 """Checks of settings, whose errors name the key, the value given and what is allowed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 
 def at_least(key: str, value: int, least: int) -> int:
@@ -39,4 +39,11 @@ def switch(key: str, value: bool) -> bool:
     """The value, if it is true or false; ValueError if not."""
     if not isinstance(value, bool):
         raise ValueError(f"{key}={value}: must be true or false")
+    return value
+
+
+def one_of(key: str, value: str, allowed: Collection[str]) -> str:
+    """The value, if it is one of those allowed; ValueError if not."""
+    if value not in allowed:
+        raise ValueError(f"{key}={value}: must be one of {', '.join(allowed)}")
     return value

@@ -5,10 +5,12 @@ Shapes use B batch, T time steps, I input width, O output width.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Difficulty = Mapping[str, int]
 """One point of a task's difficulty, e.g. ``{"length": 12}`` or ``{"length": 4, "repeats": 7}``."""
@@ -42,16 +44,6 @@ class Layer(NamedTuple):
     below: Tensor  # (rows, ·), of the inputs, the lowest layer's followed by the reads
     own: Tensor | None  # (rows, size), of its own last output, if it sees it
     bias: Tensor  # (rows,)
-
-
-class HeadParameters(NamedTuple):
-    """What K heads emit to be addressed; S = 2s + 1 shifts from -s to s. In the paper k, β, g, s, γ."""
-
-    key: Tensor  # (B, K, W)
-    strength: Tensor  # (B, K, 1), at least 0
-    gate: Tensor  # (B, K, 1), in [0, 1]: 1 takes the content weighting, 0 the last weighting
-    shift: Tensor  # (B, K, S), sums to 1
-    sharpness: Tensor  # (B, K, 1), at least 1
 
 
 class Task(Protocol):
@@ -118,13 +110,49 @@ class Controller(nn.Module, ABC):
         return None
 
 
+class Kind(StrEnum):
+    """What a signal is, which decides how it is drawn, penalised and summarised. Shapes are those of one step."""
+
+    WEIGHTING = "weighting"  # (heads, N), non-negative, sums to at most 1
+    DISTRIBUTION = "distribution"  # (heads, n), non-negative, sums to 1
+    VECTOR = "vector"  # (heads, W)
+    GATE = "gate"  # (heads,), in [0, 1]
+    SCALAR = "scalar"  # (heads,), any number
+    USAGE = "usage"  # (N,), non-negative: one number for every slot
+    MEMORY = "memory"  # (N, W)
+    MATRIX = "matrix"  # (N, N), from slot to slot
+
+
 class SequenceModel(nn.Module, ABC):
     """A recurrent network with explicit state: a sequence fed in two pieces gives the same result as in one.
 
     ``state=None`` is the initial state; with ``lengths`` (B,) the state of a sequence freezes when it has ended.
     """
 
-    signals: Sequence[str]  # what `trace` knows beside the logits
+    input_size: int  # I
+    output_size: int  # O
+    signals: Mapping[str, Kind]  # what `trace` knows beside the logits
+
+    @property
+    def slots(self) -> int | None:
+        """How many slots the memory has; None for a model without one."""
+        return None
+
+    @property
+    def slot_width(self) -> int | None:
+        """How many numbers a slot holds; None for a model without a memory."""
+        return None
+
+    def resize(self, slots: int) -> None:
+        """Use another number of slots from now on. Raises ValueError where the model does not allow it."""
+        raise ValueError(f"slots={slots}: a {type(self).__name__} has no memory")
+
+    @abstractmethod
+    def initial_state(self, batch_size: int, slots: int | None = None) -> Any:
+        """The state before the first step: a NamedTuple of tensors (B, …), possibly nested.
+
+        ``slots`` is another number than the model's own; ValueError where it has no memory or does not allow that.
+        """
 
     @abstractmethod
     def forward(self, inputs: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
@@ -139,3 +167,118 @@ class SequenceModel(nn.Module, ABC):
         signals: Sequence[str] | None = None,
     ) -> dict[str, Tensor]:
         """``"logits"`` and, of what `forward` computes on the way, the named signals (default all), each (B, T, …)."""
+
+
+BOUNDS = {
+    "none": lambda emitted: emitted,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "softplus": F.softplus,
+    "oneplus": lambda emitted: 1 + F.softplus(emitted),
+    "softmax": lambda emitted: emitted.softmax(-1),
+}
+"""How what a controller emits is brought into a field's range, by name."""
+
+
+class Field(NamedTuple):
+    """A parameter of a memory head: ``size`` numbers, bounded by one of `BOUNDS`; GATE and SCALAR have size 1."""
+
+    name: str
+    size: int
+    bound: str
+    kind: Kind
+
+
+class Group(NamedTuple):
+    """``heads`` memory heads, each with the same fields, one after the other."""
+
+    heads: int
+    fields: tuple[Field, ...]
+
+    @property
+    def size(self) -> int:
+        """How many numbers the whole group takes."""
+        return self.heads * sum(field.size for field in self.fields)
+
+
+class Place(NamedTuple):
+    """Where a field stands among the P numbers: head h has ``start + h · stride`` to ``… + size``."""
+
+    start: int
+    stride: int
+    size: int
+    heads: int
+
+
+class Layout:
+    """What a controller emits for a memory access: P numbers, group by group, head by head, field by field.
+
+    The one place that knows the order; the equations and the kernels take it from here.
+    """
+
+    def __init__(self, *groups: Group) -> None:
+        self.groups = groups
+        self.fields = {field.name: field for group in groups for field in group.fields}
+
+    @property
+    def size(self) -> int:
+        """P."""
+        return sum(group.size for group in self.groups)
+
+    def places(self) -> dict[str, Place]:
+        """Where every field stands."""
+        places, start = {}, 0
+        for group in self.groups:
+            within, stride = start, group.size // group.heads
+            for field in group.fields:
+                places[field.name] = Place(within, stride, field.size, group.heads)
+                within += field.size
+            start += group.size
+        return places
+
+    def split(self, emitted: Tensor) -> dict[str, Tensor]:
+        """The fields as views, by name: (…, P) -> (…, heads, size) each."""
+        named: dict[str, Tensor] = {}
+        for group, part in zip(self.groups, emitted.split([group.size for group in self.groups], -1), strict=True):
+            heads = part.unflatten(-1, (group.heads, -1))
+            fields = heads.split([field.size for field in group.fields], -1)
+            named |= {field.name: values for field, values in zip(group.fields, fields, strict=True)}
+        return named
+
+    def bound(self, emitted: Tensor) -> dict[str, Tensor]:
+        """As `split`, each field brought into its range."""
+        return {name: BOUNDS[self.fields[name].bound](values) for name, values in self.split(emitted).items()}
+
+
+class Access(nn.Module, ABC):
+    """How a memory is read and written: what a controller has to emit for it, its state, and one step.
+
+    `ntm_lab.nn.MemoryNetwork` runs the loop around it. A new access is this class and nothing else; contract tests,
+    pictures, penalties, statistics and ablations work from what it declares.
+    """
+
+    layout: Layout  # of the heads' parameters
+    signals: Mapping[str, Kind]  # of a step, beside the heads' parameters and the reads
+    read_heads: int  # R
+    slots: int  # N
+    width: int  # W
+    machine: str | None = None  # the name of its fast kernels; None: there are none
+
+    @abstractmethod
+    def initial_state(self, batch_size: int, slots: int | None = None) -> Any:
+        """The state before the first step: a NamedTuple of tensors (B, …), one of which is ``memory`` (B, N, W).
+
+        ``slots`` is another number than the access's own; ValueError where that is not allowed.
+        """
+
+    @abstractmethod
+    def step(self, heads: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any, dict[str, Tensor]]:
+        """The reads (B, R, W), the state after the step, and its signals, from the heads' fields (B, heads, size)."""
+
+    def initialise(self, weight: Tensor, bias: Tensor) -> None:
+        """Set, in place, how the heads begin: the layer (P, size) and (P,) that emits their parameters."""
+
+    def resize(self, slots: int) -> None:
+        """Use another number of slots from now on; ValueError where a value belongs to each of the old ones."""
+        self.initial_state(1, slots)
+        self.slots = slots

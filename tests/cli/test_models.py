@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from ntm_lab import shipped
 from ntm_lab.cli import main
-from ntm_lab.runs import card_of, find
-from ntm_lab.trained import write
+from ntm_lab.runs.run import card_of, find
+from ntm_lab.zoo import shipped
+from ntm_lab.zoo.card import write
 
 
 @pytest.fixture

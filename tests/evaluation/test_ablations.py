@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 import ntm_lab
-from ntm_lab import controllers
 from ntm_lab.evaluation import ABLATIONS, Ablated, evaluate, evaluate_ablations
 from ntm_lab.evaluation.ablations import by_steps, intact, shuffle, storing_steps
-from ntm_lab.memory import FirstSlot, Memory, Random
-from ntm_lab.models import LSTM, NTM
+from ntm_lab.nn import LSTM, NTM, controllers
+from ntm_lab.nn.contents import Random
 from ntm_lab.tasks import AssociativeRecall, Copy, RepeatCopy, Sort
 from ntm_lab.types import Batch, Task
 
@@ -28,11 +27,11 @@ each = pytest.mark.parametrize("name", BENT)
 @pytest.fixture(params=["reference", "numba"])
 def model(request: pytest.FixtureRequest) -> NTM:
     """With two heads of each kind and weights at random, so that everything matters."""
-    memory = partial(Memory, slots=9, width=WIDTH, init=Random, weighting=FirstSlot)
+    memory = {"slots": 9, "width": WIDTH, "init": Random}
     heads = {"read_heads": HEADS, "write_heads": HEADS}
     controller = partial(controllers.LSTM, size=SIZE)
     torch.manual_seed(0)
-    model = NTM(TASK.input_size, TASK.output_size, controller, memory, **heads, backend=request.param)
+    model = NTM(TASK.input_size, TASK.output_size, controller, **memory, **heads, backend=request.param)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.7)

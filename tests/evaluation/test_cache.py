@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ntm_lab.evaluation import cache, evaluate_cached, open_cache
 from ntm_lab.evaluation.cache import NAME, fingerprint
-from ntm_lab.models import LSTM
+from ntm_lab.nn import LSTM
 from ntm_lab.tasks import Copy
 
 TASK = Copy(lengths=(1, 5), bits=3)

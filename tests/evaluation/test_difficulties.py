@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from ntm_lab.data import hardest
 from ntm_lab.evaluation import far_beyond, parse
 from ntm_lab.tasks import AssociativeRecall, Copy, NGrams, RepeatCopy, Sort
+from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.types import Task
 
 TASK = RepeatCopy(lengths=(1, 10), repeats=(1, 6))

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ntm_lab.data import hardest, seeded
 from ntm_lab.evaluation import evaluate, fresh
-from ntm_lab.metrics import cost_bits, wrong_bits
-from ntm_lab.models import LSTM
+from ntm_lab.nn import LSTM
 from ntm_lab.tasks import AssociativeRecall, Copy, NGrams, RepeatCopy, Sort
+from ntm_lab.tasks.difficulties import hardest, seeded
+from ntm_lab.training.metrics import cost_bits, wrong_bits
 from ntm_lab.types import Batch, SequenceModel, Task
 
 

@@ -6,11 +6,10 @@ from functools import partial
 import pytest
 from torch import nn
 
-from ntm_lab import controllers
 from ntm_lab.evaluation import generalise
 from ntm_lab.evaluation.generalisation import slots_needed
-from ntm_lab.memory import Constant, FirstSlot, Memory, Random
-from ntm_lab.models import LSTM, NTM
+from ntm_lab.nn import LSTM, NTM, controllers
+from ntm_lab.nn.contents import Constant, Random
 from ntm_lab.tasks import AssociativeRecall, Copy, NGrams
 from ntm_lab.types import Difficulty, Task
 
@@ -19,9 +18,8 @@ LENGTHS: list[Difficulty] = [{"length": 4}, {"length": 6}, {"length": 7}]
 
 
 def ntm(init: Callable[..., nn.Module] = Constant) -> NTM:
-    memory = partial(Memory, slots=8, width=5, init=init, weighting=FirstSlot)
     controller = partial(controllers.Feedforward, size=8)
-    return NTM(TASK.input_size, TASK.output_size, controller, memory, backend="reference")
+    return NTM(TASK.input_size, TASK.output_size, controller, slots=8, width=5, init=init, backend="reference")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +40,7 @@ def test_a_memory_grows_where_it_has_to() -> None:
     model = ntm()
     rows, notes = generalise(model, TASK, LENGTHS, sequences=5)
     assert [row["slots"] for row in rows] == [8, 8, 16]
-    assert notes == [] and model.memory.slots == 8
+    assert notes == [] and model.slots == 8
 
 
 def test_a_memory_stays_as_it_is_if_told_so() -> None:

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ntm_lab.data import hardest
 from ntm_lab.evaluation import evaluate
 from ntm_lab.evaluation.scores import Scores, brief, detailed
-from ntm_lab.models import LSTM
+from ntm_lab.nn import LSTM
 from ntm_lab.tasks import AssociativeRecall, Copy, NGrams, RepeatCopy, Sort
+from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.types import Batch, Task
 
 COPY = Copy(lengths=(1, 10), bits=8)

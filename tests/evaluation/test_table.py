@@ -5,7 +5,7 @@ import torch
 
 from ntm_lab.evaluation import evaluate, table
 from ntm_lab.evaluation.table import aligned
-from ntm_lab.models import LSTM
+from ntm_lab.nn import LSTM
 from ntm_lab.tasks import Copy, NGrams
 from ntm_lab.types import Difficulty, Task
 

@@ -1,6 +1,5 @@
 """The picture of one sequence: which panels it has, and what their axes and colours say."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from ntm_lab import controllers
 from ntm_lab.figures import draw_episode
-from ntm_lab.memory import Constant, FirstSlot, Memory
-from ntm_lab.models import LSTM, NTM
+from ntm_lab.nn import LSTM, NTM
 from ntm_lab.tasks import Copy
 from ntm_lab.types import Batch
 
@@ -25,8 +22,7 @@ def batch() -> Batch:
 
 @pytest.fixture
 def ntm() -> NTM:
-    memory = partial(Memory, slots=12, width=5, init=Constant, weighting=FirstSlot)
-    return NTM(TASK.input_size, TASK.output_size, partial(controllers.Feedforward, size=8), memory, read_heads=2)
+    return NTM(TASK.input_size, TASK.output_size, "feedforward", size=8, slots=12, width=5, read_heads=2)
 
 
 def panels(figure: Figure) -> dict[str, tuple[np.ndarray, tuple[float, float], str, str]]:

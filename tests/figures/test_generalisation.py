@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from ntm_lab.evaluation import evaluate, parse
 from ntm_lab.figures import draw_generalisation
-from ntm_lab.models import LSTM
+from ntm_lab.nn import LSTM
 from ntm_lab.tasks import Copy, NGrams, RepeatCopy
 from ntm_lab.types import Task
 

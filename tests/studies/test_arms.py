@@ -34,7 +34,7 @@ def test_what_was_asked_for_comes_first() -> None:
 @pytest.mark.parametrize(
     "key",
     ["seed", "run", "threads", "log_every", "test.sequences", "logger.csv.folder", "choices.callbacks", "backend",
-     "model.memory.slots", "optimizer._target_", "parameters"],
+     "model.slots", "optimizer._target_", "parameters"],
 )  # fmt: skip
 def test_what_is_no_difference(key: str) -> None:
     runs = table({"choices.model": "ntm", key: 1}, {"choices.model": "ntm", key: 2})

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ntm_lab.jobs import FAILURE, sweep_jobs
+from ntm_lab.runs.jobs import FAILURE, sweep_jobs
 from ntm_lab.studies import sweeps
 from ntm_lab.studies.sweeps import Sweep, find_sweep, launcher_overrides, run_sweep
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ntm_lab.checks import not_negative
 from ntm_lab.cli.evaluate import writing
-from ntm_lab.runs import write_whole
+from ntm_lab.files import write_whole
 from ntm_lab.studies.arms import differing, find_key, name_arms
 from ntm_lab.studies.comparison import draw_comparison, per_run, tabulate
 from ntm_lab.studies.results import CURVES, ended, read_curves, read_runs

@@ -7,13 +7,12 @@ import torch
 
 from ntm_lab.checks import at_least
 from ntm_lab.cli.evaluate import writing
-from ntm_lab.data import in_words, label, seeded
 from ntm_lab.evaluation.difficulties import parse
 from ntm_lab.evaluation.generalisation import slots_needed
 from ntm_lab.figures import draw_episode
-from ntm_lab.metrics import cost_bits, wrong_bits
-from ntm_lab.models import NTM
-from ntm_lab.runs import Trained, find
+from ntm_lab.runs.run import Trained, find
+from ntm_lab.tasks.difficulties import in_words, label, seeded
+from ntm_lab.training.metrics import cost_bits, wrong_bits
 from ntm_lab.types import Difficulty
 
 
@@ -51,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     answer = signals["logits"], batch.targets, batch.mask
     asked = int(batch.mask.sum()) * found.task.output_size
     outcome = f"{int(wrong_bits(*answer))} of {asked} bits wrong, cost {float(cost_bits(*answer)):.4g} bits"
-    memory = f", {found.model.memory.slots} slots" if isinstance(found.model, NTM) else ""
+    memory = f", {found.model.slots} slots" if found.model.slots else ""
     name = found.folder.resolve().name
     title = f"{name}: {in_words(difficulty)}{memory}, {outcome}"
 
@@ -65,8 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
 def _grow(found: Trained, difficulty: Difficulty) -> None:
     """As many slots as the difficulty needs, where the memory allows it; a line that says so where it does not."""
     needed = slots_needed(found.task, difficulty)
-    if isinstance(found.model, NTM) and needed > found.model.memory.slots:
+    if found.model.slots is not None and needed > found.model.slots:
         try:
-            found.model.memory.resize(needed)
+            found.model.resize(needed)
         except ValueError as error:
             print(f"{needed} slots would be needed; {error}")

@@ -11,9 +11,10 @@ import torch
 from tqdm import tqdm
 
 from ntm_lab.checks import at_least
-from ntm_lab.data import hardest
 from ntm_lab.evaluation import evaluate_cached, open_cache, parse, table
-from ntm_lab.runs import find, write_whole
+from ntm_lab.files import write_whole
+from ntm_lab.runs.run import find
+from ntm_lab.tasks.difficulties import hardest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from ntm_lab.cli.evaluate import add_common_arguments, check, progress, writing
 from ntm_lab.evaluation import far_beyond, generalise, is_shipped, open_cache, parse, table
 from ntm_lab.figures import draw_generalisation
-from ntm_lab.runs import find, write_whole
+from ntm_lab.files import write_whole
+from ntm_lab.runs.run import find
 
 FIGURE, NUMBERS = "generalise.png", "generalise.json"
 

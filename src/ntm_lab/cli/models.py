@@ -7,10 +7,10 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-from ntm_lab import shipped
-from ntm_lab.data import in_words
 from ntm_lab.evaluation.table import aligned
-from ntm_lab.trained import Card, hardest, read_card, size_in_bytes
+from ntm_lab.tasks.difficulties import in_words
+from ntm_lab.zoo import shipped
+from ntm_lab.zoo.card import Card, hardest, read_card, size_in_bytes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What a trained NTM still knows when its memory fails it: between hearing and answering, or while it answers.
+"""What a trained memory network still knows when its memory fails it: before it answers, or while it does.
 
 An ablation takes over when the first answer is due. The model runs on by its own equations, from a state that is
 changed before its steps, so that there is no second machine here that could differ from the first.
@@ -10,38 +10,39 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ntm_lab.data import seeded
 from ntm_lab.evaluation.fresh import evaluate
-from ntm_lab.models.ntm import NTM, NTMState
-from ntm_lab.types import Batch, Difficulty, SequenceModel, Task
+from ntm_lab.nn import NetworkState
+from ntm_lab.tasks.difficulties import seeded
+from ntm_lab.types import Batch, Difficulty, Kind, SequenceModel, Task
 
-Change = Callable[[NTMState], NTMState]
-Ablation = Callable[[NTM, Tensor, NTMState, torch.Generator], tuple[Tensor, NTMState]]
+Change = Callable[[NetworkState], NetworkState]
+Outcome = tuple[Tensor, NetworkState]
+Ablation = Callable[[SequenceModel, Tensor, NetworkState, torch.Generator], Outcome]
 """Logits (B, T, O) and last state of the steps of answering, from their inputs (B, T, I), the state after storing and a
 source of chance."""
 
 
-def intact(model: NTM, inputs: Tensor, stored: NTMState, chance: torch.Generator) -> tuple[Tensor, NTMState]:
+def intact(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
     """Nothing is taken away."""
     return model(inputs, stored)
 
 
-def reads_zeroed(model: NTM, inputs: Tensor, stored: NTMState, chance: torch.Generator) -> tuple[Tensor, NTMState]:
+def reads_zeroed(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
     """Controller and output layer get 0 for what the read heads return, and for what they last returned.
 
     Before every step the memory is emptied, of which a weighting of any kind reads 0. Where heads then look differs
     from what it would have been, but nothing of that is ever seen again.
     """
-    nothing = stored._replace(memory=torch.zeros_like(stored.memory), reads=torch.zeros_like(stored.reads))
-    return by_steps(model, inputs, stored, lambda state: state._replace(memory=nothing.memory, reads=nothing.reads))
+    empty, nothing = torch.zeros_like(stored.memory), torch.zeros_like(stored.reads)
+    return by_steps(model, inputs, stored, lambda state: state.with_memory(empty)._replace(reads=nothing))
 
 
-def memory_frozen(model: NTM, inputs: Tensor, stored: NTMState, chance: torch.Generator) -> tuple[Tensor, NTMState]:
+def memory_frozen(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
     """No write takes effect any more."""
-    return by_steps(model, inputs, stored, lambda state: state._replace(memory=stored.memory))
+    return by_steps(model, inputs, stored, lambda state: state.with_memory(stored.memory))
 
 
-def slots_shuffled(model: NTM, inputs: Tensor, stored: NTMState, chance: torch.Generator) -> tuple[Tensor, NTMState]:
+def slots_shuffled(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
     """The slots of each memory change places at random; the heads look where they looked.
 
     What was stored is still there, to be found by what it is and no longer by where it is.
@@ -49,10 +50,10 @@ def slots_shuffled(model: NTM, inputs: Tensor, stored: NTMState, chance: torch.G
     return model(inputs, shuffle(stored, chance))
 
 
-def memory_cleared(model: NTM, inputs: Tensor, stored: NTMState, chance: torch.Generator) -> tuple[Tensor, NTMState]:
+def memory_cleared(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
     """The memory is again what it was before the first step; controller, heads and last reads go on as they are."""
     initial = model.initial_state(len(inputs), stored.memory.shape[1])
-    return model(inputs, stored._replace(memory=initial.memory))
+    return model(inputs, stored.with_memory(initial.memory))
 
 
 ABLATIONS: Mapping[str, Ablation] = {
@@ -64,14 +65,14 @@ ABLATIONS: Mapping[str, Ablation] = {
 }
 
 
-def shuffle(state: NTMState, chance: torch.Generator) -> NTMState:
+def shuffle(state: NetworkState, chance: torch.Generator) -> NetworkState:
     """The slots of each memory (B, N, W) in another order."""
     batch, slots, width = state.memory.shape
     places = torch.rand(batch, slots, generator=chance).argsort(1).to(state.memory.device)  # (B, N)
-    return state._replace(memory=state.memory.gather(1, places.unsqueeze(2).expand(-1, -1, width)))
+    return state.with_memory(state.memory.gather(1, places.unsqueeze(2).expand(-1, -1, width)))
 
 
-def by_steps(model: NTM, inputs: Tensor, state: NTMState, change: Change) -> tuple[Tensor, NTMState]:
+def by_steps(model: SequenceModel, inputs: Tensor, state: NetworkState, change: Change) -> Outcome:
     """One step after the other, each from the changed state."""
     logits = []
     for present in inputs.split(1, dim=1):
@@ -81,21 +82,26 @@ def by_steps(model: NTM, inputs: Tensor, state: NTMState, change: Change) -> tup
 
 
 class Ablated(SequenceModel):
-    """An NTM that hears the first ``storing`` steps of a sequence as ever and answers the others under an ablation.
+    """A memory network that hears the first ``storing`` steps as ever and answers the others under an ablation.
 
     A sequence has to come whole, and all sequences of a batch to be of the same length.
     """
 
-    signals = ()
+    signals: Mapping[str, Kind] = {}
 
-    def __init__(self, model: NTM, ablation: Ablation, storing: int, seed: int = 0) -> None:
+    def __init__(self, model: SequenceModel, ablation: Ablation, storing: int, seed: int = 0) -> None:
         super().__init__()
+        self.input_size, self.output_size = model.input_size, model.output_size
         self.model, self.ablation, self.storing = model, ablation, storing
         self.chance = seeded(seed, "ablation")
 
+    def initial_state(self, batch_size: int, slots: int | None = None) -> NetworkState:
+        state: NetworkState = self.model.initial_state(batch_size, slots)
+        return state
+
     def forward(
-        self, inputs: Tensor, state: NTMState | None = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, NTMState]:
+        self, inputs: Tensor, state: NetworkState | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, NetworkState]:
         if lengths is not None:
             raise ValueError("lengths: an ablation needs sequences of one length, without padding")
         heard, stored = self.model(inputs[:, : self.storing], state)
@@ -121,7 +127,7 @@ def evaluate_ablations(
     Recalling are the scored steps, storing all before them. Raises ValueError for a model without a memory, and for a
     task that asks between telling.
     """
-    if not isinstance(model, NTM):
+    if model.slots is None:
         raise ValueError(f"ablations: a {type(model).__name__} has no memory to take away")
     rows = []
     for difficulty in difficulties:

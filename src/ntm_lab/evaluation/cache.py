@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ntm_lab.data import label
-from ntm_lab.evaluation.fresh import evaluate, slots_of
-from ntm_lab.runs import write_whole
+from ntm_lab.evaluation.fresh import evaluate
+from ntm_lab.files import write_whole
+from ntm_lab.tasks.difficulties import label
 from ntm_lab.types import Difficulty, SequenceModel, Task
 
 NAME = "evaluations.json"
@@ -73,7 +73,7 @@ def evaluate_cached(
     """`evaluate` with details, from the cache what it has, and into it, difficulty by difficulty, what it had not."""
     rows = []
     for difficulty in difficulties:
-        key = f"{label(difficulty)} slots={slots_of(model)} sequences={sequences} seed={seed}"
+        key = f"{label(difficulty)} slots={model.slots} sequences={sequences} seed={seed}"
         row = cache.get(key) if cache else None
         if row is None:
             (row,) = evaluate(model, task, [difficulty], sequences, seed, details=True, advance=advance)

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from ntm_lab.data import hardest
 from ntm_lab.tasks import AssociativeRecall, Copy, NGrams
+from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.types import Difficulty, Task
 
 LARGEST_GRID = 10_000  # points; more is a slip of the pen

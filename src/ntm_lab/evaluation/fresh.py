@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from ntm_lab.checks import at_least
-from ntm_lab.data import seeded
 from ntm_lab.evaluation.scores import Scores, brief, detailed
-from ntm_lab.models import NTM
+from ntm_lab.tasks.difficulties import seeded
 from ntm_lab.types import Difficulty, SequenceModel, Task
 
 STEPS_AT_ONCE = 10_000  # sequences × steps drawn at once, which bounds what inputs, outputs and scores take
@@ -76,21 +75,15 @@ def evaluate(
         scores = Scores.joined(parts)
         row = brief(difficulty, scores)
         if details:
-            slots = slots_of(model)
-            row |= ({} if slots is None else {"slots": slots}) | detailed(scores, task.output_size)
+            row |= ({} if model.slots is None else {"slots": model.slots}) | detailed(scores, task.output_size)
         rows.append(row)
     return rows
-
-
-def slots_of(model: SequenceModel) -> int | None:
-    """How many slots the model's memory has; None without a memory."""
-    return model.memory.slots if isinstance(model, NTM) else None
 
 
 def _answer(model: SequenceModel, inputs: Tensor) -> Tensor:
     """Logits (B, T, O) on the CPU, of as many sequences at once as memory allows."""
     device = next(model.parameters()).device
     count = len(inputs)
-    if isinstance(model, NTM):
-        count = max(1, CELLS_AT_ONCE // (model.memory.slots * model.memory.width))
+    if model.slots and model.slot_width:
+        count = max(1, CELLS_AT_ONCE // (model.slots * model.slot_width))
     return torch.cat([model(part.to(device))[0].cpu() for part in inputs.split(count)])

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ntm_lab.data import in_words
 from ntm_lab.evaluation.cache import Cache, evaluate_cached
 from ntm_lab.evaluation.difficulties import far_beyond
-from ntm_lab.models import NTM
+from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.types import Difficulty, SequenceModel, Task
 
 
@@ -41,7 +40,7 @@ def generalise(
     grown: dict[int, SequenceModel] = {}
     for difficulty, slots in zip(difficulties, needed, strict=True):
         chosen = model
-        if grow and isinstance(model, NTM) and slots > model.memory.slots:
+        if grow and model.slots is not None and slots > model.slots:
             try:
                 chosen = grown[slots] = grown.get(slots) or _resized(model, slots)
             except ValueError as error:
@@ -62,8 +61,8 @@ def slots_needed(task: Task, difficulty: Difficulty) -> int:
     return int(2 ** heard.bit_length())
 
 
-def _resized(model: NTM, slots: int) -> NTM:
-    """A copy of the model with so many slots; ValueError where its memory does not allow it."""
+def _resized(model: SequenceModel, slots: int) -> SequenceModel:
+    """A copy of the model with that many slots; ValueError where its memory does not allow it."""
     model = copy.deepcopy(model)
-    model.memory.resize(slots)
+    model.resize(slots)
     return model

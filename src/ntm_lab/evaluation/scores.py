@@ -10,7 +10,7 @@ from torch import Tensor
 from ntm_lab.evaluation.intervals import normal, wilson
 from ntm_lab.evaluation.shifts import find_shifts
 from ntm_lab.evaluation.steps import each_step, scored
-from ntm_lab.metrics import cost_bits, cost_bits_of_probabilities, wrong_bits
+from ntm_lab.training.metrics import cost_bits, cost_bits_of_probabilities, wrong_bits
 from ntm_lab.types import Batch, Difficulty
 
 WINDOW = 10  # steps: single ones are too noisy for a curve

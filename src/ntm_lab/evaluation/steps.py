@@ -12,7 +12,7 @@ def scored(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def each_step(measure: Callable[[Tensor, Tensor, Tensor], Tensor], values: Tensor, targets: Tensor) -> Tensor:
-    """What a function of `ntm_lab.metrics` says of every step alone: (B, P) from values and targets (B, P, O)."""
+    """A function of `training.metrics` at every step alone: (B, P) from values and targets (B, P, O)."""
     batch, steps, _ = targets.shape
     mask = torch.ones(batch * steps, 1, dtype=torch.bool, device=targets.device)
     return measure(values.flatten(0, 1).unsqueeze(1), targets.flatten(0, 1).unsqueeze(1), mask).view(batch, steps)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ntm_lab.data import in_words
+from ntm_lab.tasks.difficulties import in_words
 
 
 def summary(results: Mapping[str, Any], folder: Path) -> str:

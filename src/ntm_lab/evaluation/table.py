@@ -5,7 +5,7 @@ from itertools import pairwise, zip_longest
 from statistics import median
 from typing import Any
 
-from ntm_lab.data import in_words
+from ntm_lab.tasks.difficulties import in_words
 
 Row = Mapping[str, Any]
 PARTS = 5  # of an answer, by which the position of errors is told

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ntm_lab.data import in_words
+from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.types import Ranges
 
 Row = Mapping[str, Any]

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ntm_lab.data import in_words
 from ntm_lab.studies.drawing import bits_scale, draw_curves, draw_survival, legend_above, progress_scale, styles
 from ntm_lab.studies.statistics import NONE, holm, logrank, p_value, solving, spread, spread_of_times, success_rate
+from ntm_lab.tasks.difficulties import in_words
 
 TO_SOLVE = {"sequences": 0, "seconds": 1}  # digits
 IN_ALL = {  # line: column, digits

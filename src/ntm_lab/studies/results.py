@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import yaml  # OmegaConf's own parser, a hundred times as fast without OmegaConf
 
-from ntm_lab.runs import CONFIG, RESULTS
+from ntm_lab.runs.run import CONFIG, RESULTS
 
 CURVES = "metrics.csv"
 PROGRESS = ["sequences", "step", "seconds"]  # columns of every curve: what a value can be drawn against

@@ -15,8 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntm_lab.jobs import FAILURE, LOCK, held, sweep_jobs
-from ntm_lab.runs import RESULTS, write_whole
+from ntm_lab.files import held, write_whole
+from ntm_lab.runs.jobs import FAILURE, LOCK, sweep_jobs
+from ntm_lab.runs.run import RESULTS
 
 CONF = Path("conf")
 SETTLED = ".settled"  # in a sweep's folder: all jobs have ended, with the settings of that fingerprint

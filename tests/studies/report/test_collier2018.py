@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from omegaconf import DictConfig
 
-from ntm_lab.runs import Run
+from ntm_lab.runs.run import Run
 from ntm_lab.studies.report.collier2018 import CONVERGED, STUDY, TASKS, draw, judge, measure, summarise, times_to_mark
 from ntm_lab.studies.study import NOT_REPRODUCED, REPRODUCED, TOO_FEW
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ntm_lab.runs import Run
+from ntm_lab.runs.run import Run
 from ntm_lab.studies.report.graves2014 import TASKS, common_place, compare, draw, judge, measure, summarise
 from ntm_lab.studies.study import NOT_REPRODUCED, REPRODUCED, TOO_FEW
 

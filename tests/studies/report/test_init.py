@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ntm_lab.runs import Run
+from ntm_lab.runs.run import Run
 from ntm_lab.studies.report.init import STUDY
 from ntm_lab.studies.report.init_table import MEMORIES, SETTINGS, WEIGHTINGS, contrasts
 from ntm_lab.studies.study import MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ntm_lab.evaluation import evaluate_ablations
-from ntm_lab.runs import find
+from ntm_lab.runs.run import find
 from ntm_lab.studies.results import read_curves, read_runs
 
 ARM = "choices.experiment/report/collapse"

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ntm_lab.evaluation.ablations import storing_steps
 from ntm_lab.figures import draw_episode
-from ntm_lab.metrics import wrong_bits
 from ntm_lab.studies.report.figure1_table import LENGTH, SEQUENCES, SHOWN, measure
 from ntm_lab.studies.statistics import success_rate
 from ntm_lab.studies.study import Study, Verdict, verdict_of_most
+from ntm_lab.training.metrics import wrong_bits
 from ntm_lab.types import Batch
 
 RETRACED = 0.99  # of all steps of recall: what counts as reading where it was written

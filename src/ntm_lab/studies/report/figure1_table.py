@@ -9,13 +9,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ntm_lab.data import seeded
 from ntm_lab.evaluation.ablations import storing_steps
-from ntm_lab.metrics import wrong_bits
-from ntm_lab.models import NTM
-from ntm_lab.runs import find
+from ntm_lab.runs.run import find
 from ntm_lab.studies.results import read_runs
 from ntm_lab.tasks import Copy
+from ntm_lab.tasks.difficulties import seeded
+from ntm_lab.training.metrics import wrong_bits
 from ntm_lab.types import Batch
 
 LENGTH = 20
@@ -36,7 +35,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for run in runs.to_dict("records"):
         _, _, task, model = find(run["run"])
-        assert isinstance(task, Copy) and isinstance(model, NTM)
+        assert isinstance(task, Copy) and model.slots
         batch = task.split("testing").sample(SEQUENCES, {"length": LENGTH}, seeded(0, "figure1"))
         with torch.no_grad():
             signals = model.trace(batch.inputs, signals=["read_weighting", "write_weighting"])

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ntm_lab.data import ladder
 from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.tasks import Copy
+from ntm_lab.tasks.difficulties import ladder
 
 GROUP = "choices.experiment/report/figure2"
 REGIMES = {  # the two arms of each, batch 1 and batch 32

@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ntm_lab.data import label
 from ntm_lab.evaluation import evaluate
 from ntm_lab.evaluation.intervals import wilson
-from ntm_lab.runs import find
+from ntm_lab.runs.run import find
 from ntm_lab.studies.drawing import COLOURS, GREY
 from ntm_lab.studies.results import read_runs
 from ntm_lab.studies.statistics import success_rate
 from ntm_lab.studies.study import Study, Verdict, verdict_of_most
+from ntm_lab.tasks.difficulties import label
 
 LENGTH = 20
 SEQUENCES = 10_000

@@ -1,0 +1,56 @@
+"""Which backend runs a recurrence."""
+
+import logging
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+FAST = {"numba": "ntm_lab.fast.numba.backend", "triton": "ntm_lab.fast.triton.backend"}
+BY_DEVICE = {"cpu": "numba", "cuda": "triton"}
+NAMES = ("auto", "reference", *FAST)
+
+
+def choose(name: str, inputs: Tensor, obstacle: str | None = None) -> Any:
+    """The kernels (`ntm_lab.fast.sequence.Kernels`) that run such inputs, None for the reference equations.
+
+    ``auto`` takes the fast backend of the inputs' device, and says so once, with the reason, if there is none that can
+    serve them. ``obstacle`` is what the caller already knows to prevent a fast one. ValueError if a backend that was
+    chosen by name cannot serve them.
+    """
+    if name == "reference":
+        return None
+    wanted = BY_DEVICE.get(inputs.device.type, "none") if name == "auto" else name
+    kernels, missing = _load(wanted)
+    reason = obstacle or missing or kernels.unsuited(inputs) or _autocast(inputs)
+    if not reason:
+        return kernels
+    if name != "auto":
+        raise ValueError(f"model.backend={name}: {reason}; backend=reference can")
+    _say_once(f"the reference equations run instead of the backend {wanted}: {reason}")
+    return None
+
+
+def _autocast(inputs: Tensor) -> str | None:
+    enabled = torch.is_autocast_enabled(inputs.device.type)
+    return "it computes in the type of its inputs, not under autocast" if enabled else None
+
+
+@cache
+def _load(name: str) -> tuple[Any, str | None]:
+    """A backend, or why it cannot be had."""
+    if name not in FAST:
+        return None, "there is none for this device"
+    try:
+        return import_module(FAST[name]), None
+    except ImportError as error:
+        return None, f"it cannot be imported ({error})"
+
+
+@cache
+def _say_once(message: str) -> None:
+    log.warning(message)

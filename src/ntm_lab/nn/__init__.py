@@ -1,0 +1,19 @@
+"""Sequence models: built as ``Model(input_size, output_size)``, with explicit state in and out."""
+
+from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess
+from ntm_lab.nn.lstm import LSTM, LSTMState
+from ntm_lab.nn.machines import DNC, MANN, NTM
+from ntm_lab.nn.network import MemoryNetwork, NetworkState
+
+__all__ = [
+    "DNC",
+    "LSTM",
+    "MANN",
+    "NTM",
+    "DNCAccess",
+    "LSTMState",
+    "MANNAccess",
+    "MemoryNetwork",
+    "NTMAccess",
+    "NetworkState",
+]

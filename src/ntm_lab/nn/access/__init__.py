@@ -1,0 +1,7 @@
+"""Memory accesses: how a memory is addressed, read and written. `ntm_lab.nn.MemoryNetwork` runs any of them."""
+
+from ntm_lab.nn.access.dnc import DNCAccess
+from ntm_lab.nn.access.mann import MANNAccess
+from ntm_lab.nn.access.ntm import NTMAccess
+
+__all__ = ["DNCAccess", "MANNAccess", "NTMAccess"]

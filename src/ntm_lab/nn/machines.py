@@ -1,0 +1,86 @@
+"""The memory networks of the papers: a `MemoryNetwork` with its access, built from plain settings."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess
+from ntm_lab.nn.controllers import make_controller
+from ntm_lab.nn.network import MemoryNetwork
+from ntm_lab.types import Access, Controller
+
+
+class _Machine(MemoryNetwork):
+    """A memory network whose access is settled. `access` takes all keywords that are not named here."""
+
+    access_class: type[Access]
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        controller: str | Callable[[int], Controller] = "lstm",
+        *,
+        size: int | None = None,
+        layers: int | None = None,
+        backend: str = "auto",
+        recompute_every: int = 8,
+        **access: Any,
+    ) -> None:
+        super().__init__(
+            input_size,
+            output_size,
+            make_controller(controller, size, layers),
+            partial(self.access_class, **access),
+            backend,
+            recompute_every,
+        )
+
+
+class NTM(_Machine):
+    """The Neural Turing Machine: Graves, Wayne, Danihelka 2014 (arXiv 1410.5401).
+
+    Args:
+        input_size, output_size: I and O.
+        controller: ``lstm``, ``feedforward``, ``recurrent``, or what builds one from its input width.
+        size, layers: of a controller given by name, 100 and 1 by default.
+        backend, recompute_every: see `MemoryNetwork`.
+        access: all other keywords, such as ``slots=128, width=20, read_heads=1``: see `NTMAccess`.
+
+    >>> import torch
+    >>> model = NTM(9, 8)
+    >>> logits, state = model(torch.zeros(4, 41, 9))
+    >>> logits.shape, state.memory.shape
+    (torch.Size([4, 41, 8]), torch.Size([4, 128, 20]))
+    """
+
+    access_class = NTMAccess
+
+
+class DNC(_Machine):
+    """The Differentiable Neural Computer: Graves et al. 2016 (Nature 538).
+
+    Arguments as of `NTM`; those of the memory are in `DNCAccess`.
+
+    >>> import torch
+    >>> model = DNC(9, 8, controller="feedforward", slots=16, links="none")
+    >>> model.trace(torch.zeros(4, 5, 9))["usage"].shape
+    torch.Size([4, 5, 16])
+    """
+
+    access_class = DNCAccess
+
+
+class MANN(_Machine):
+    """The Memory-Augmented Neural Network: Santoro et al. 2016 (arXiv 1605.06065).
+
+    Arguments as of `NTM`; those of the memory are in `MANNAccess`.
+
+    >>> import torch
+    >>> model = MANN(405, 5, size=200, slots=64)
+    >>> logits, state = model(torch.zeros(2, 50, 405))
+    >>> logits.shape
+    torch.Size([2, 50, 5])
+    """
+
+    access_class = MANNAccess

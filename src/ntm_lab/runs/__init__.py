@@ -1,0 +1,1 @@
+"""Runs and sweeps: the only room that knows Hydra."""

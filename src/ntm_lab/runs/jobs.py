@@ -1,0 +1,98 @@
+"""The jobs of a sweep: what they are called, and how a sweep that was stopped goes on.
+
+The same sweep may be started again with the same ``hydra.sweep.dir``, however it was stopped: jobs that have ended are
+not run again (`claim`), the others go on from their last checkpoint (`runs.start`), and each has to have the settings
+that it was begun with.
+"""
+
+import hashlib
+import json
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from ntm_lab.files import held, write_whole
+from ntm_lab.runs.run import RESULTS, RunError, resolved, same_settings
+
+FAILURE, LOCK = "failure.txt", ".lock"
+LONGEST = 240  # bytes of a name; file systems take 255
+
+
+@contextmanager
+def claim(config: DictConfig) -> Iterator[dict[str, Any] | None]:
+    """Holds the folder of a job of a sweep for this process, and gives its results if it has ended before.
+
+    The workers of a sweep that was killed may outlive it, so that the same sweep, started again, comes to a job that is
+    still under way: it waits for it to end. Of a run that is no job of a sweep nothing is held.
+
+    Raises RunError if the job that has ended there had other settings.
+    """
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN or config.resume:
+        yield None
+        return
+    folder = Path(hydra.runtime.output_dir)
+    with held(folder / LOCK):
+        (folder / FAILURE).unlink(missing_ok=True)
+        if not (folder / RESULTS).exists():
+            yield None
+            return
+        same_settings(folder, resolved(config, hydra))
+        print(f"{folder}: has ended before, and is not run again")
+        yield json.loads((folder / RESULTS).read_text())
+
+
+def sweep_jobs(conf: Path, experiment: str) -> list[str]:
+    """The names of all jobs of ``python train.py -m experiment=…``, in their order; see `job_name`."""
+    with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
+        params = compose("config", [f"experiment={experiment}"], return_hydra_config=True).hydra.sweeper.params
+        swept = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
+    return [job_name(",".join(sorted(job))) for job in product(*map(_choices, swept))]
+
+
+def job_name(overrides: str) -> str:
+    """A name for a job, and its folder, from what makes it differ: of ``experiment/report/batch=ntm,seed=0`` it is
+    ``batch=ntm,seed=0``. What no file system would take as a name ends in a hash instead of the rest."""
+    name = re.sub(r"(^|,)[^,=]*/(?=[^,=/]*=)", r"\1", overrides).replace("/", "-")
+    if len(name.encode()) <= LONGEST:
+        return name
+    return f"{name.encode()[: LONGEST - 9].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+# For hydra.sweep.subdir. Workers have it too, as they get NoteFailure from here.
+OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+
+
+def _choices(override: Override) -> list[str]:
+    """Every single override that one of a sweep stands for."""
+    swept = override.is_sweep_override()
+    values = override.sweep_string_iterator() if swept else [override.get_value_element_as_str()]
+    return [f"{override.get_key_element()}={value}" for value in values]
+
+
+class NoteFailure(Callback):
+    """Leaves in the folder of a sweep's job why it failed, the reason in the first line, and lets the sweep go on."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        if job_return.status != JobStatus.FAILED or config.hydra.mode != RunMode.MULTIRUN:
+            return
+        try:
+            _ = job_return.return_value  # raises what the job raised
+        except Exception as error:
+            reason = " ".join(str(error).split()) if isinstance(error, RunError) else repr(error)
+            text = "\n\n".join([reason, "".join(traceback.format_exception(error))])
+        write_whole(Path(config.hydra.runtime.output_dir) / FAILURE, text)
+        job_return.status, job_return.return_value = JobStatus.COMPLETED, float("nan")

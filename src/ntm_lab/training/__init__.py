@@ -1,0 +1,1 @@
+"""How a model learns: data, the learner, optimizers, schedules, penalties, callbacks and loggers."""

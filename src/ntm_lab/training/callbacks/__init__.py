@@ -1,0 +1,8 @@
+"""What is shown and logged while training; nothing here decides anything."""
+
+from ntm_lab.training.callbacks.addressing import AddressingStatistics
+from ntm_lab.training.callbacks.far import FarDifficulties
+from ntm_lab.training.callbacks.pictures import Pictures
+from ntm_lab.training.callbacks.progress import ProgressBar
+
+__all__ = ["AddressingStatistics", "FarDifficulties", "Pictures", "ProgressBar"]

@@ -1,0 +1,90 @@
+"""How well a model does beyond its training while it trains: that it generalises, and when it began to."""
+
+from collections.abc import Sequence
+
+import pytorch_lightning as pl
+import torch
+
+from ntm_lab.checks import at_least, positive
+from ntm_lab.tasks.difficulties import hardest, label, seeded
+from ntm_lab.training.data import VALIDATION_SEED
+from ntm_lab.training.learner import Learner, uneven_lengths
+from ntm_lab.training.metrics import cost_bits, wrong_bits
+from ntm_lab.types import Batch, Difficulty, Task
+
+KEY = "callbacks.far"
+
+
+class FarDifficulties(pl.Callback):
+    """Logs ``far_cost/length_040`` (bits) and ``far_wrong_bits/length_040``, both per sequence, for every difficulty.
+
+    Before the first step, every ``every`` validations and at the last one. The sequences are the same throughout and in
+    all runs, drawn by a generator of their own, and apart from those of validation. A run is the same with this and
+    without, its seconds of training included.
+
+    Args:
+        difficulties: such as ``[{"length": 40}, {"length": 120}]``; None: the hardest of training times `multiples`.
+        multiples: of all axes together that have a range in training, or of the first one if none has.
+        sequences: of each difficulty.
+        every: validations between two evaluations.
+
+    Raises ValueError for a difficulty that the task has not, when training begins.
+    """
+
+    def __init__(
+        self,
+        difficulties: Sequence[Difficulty] | None = None,
+        multiples: Sequence[float] = (0.5, 1, 1.5, 2, 3),
+        sequences: int = 16,
+        every: int = 1,
+    ) -> None:
+        self.difficulties = difficulties
+        self.multiples = [positive(f"{KEY}.multiples", multiple) for multiple in multiples]
+        self.sequences = at_least(f"{KEY}.sequences", sequences, 1)
+        self.every = at_least(f"{KEY}.every", every, 1)
+        self.batches: dict[str, Batch] = {}  # by the label of their difficulty
+
+    def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        assert isinstance(learner, Learner)
+        self._draw(learner.data.task.split("testing"))
+        if trainer.ckpt_path is None:  # a resumed run has this behind it
+            self._evaluate(learner)
+
+    def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        assert isinstance(learner, Learner)
+        due = trainer.global_step // learner.data.round_steps % self.every == 0
+        last = trainer.should_stop or trainer.global_step >= learner.data.total_steps
+        if due or last:
+            self._evaluate(learner)
+
+    def _draw(self, task: Task) -> None:
+        generator = seeded(VALIDATION_SEED, "far")
+        for difficulty in beyond(task, self.multiples) if self.difficulties is None else self.difficulties:
+            try:
+                self.batches[label(difficulty)] = task.sample(self.sequences, dict(difficulty), generator)
+            except ValueError as error:
+                raise ValueError(f"{KEY}.difficulties={dict(difficulty)}: {error}") from error
+
+    @torch.no_grad()
+    def _evaluate(self, learner: Learner) -> None:
+        values: dict[str, float] = {}
+        for name, batch in self.batches.items():
+            batch = Batch(*(part.to(learner.device) for part in batch))
+            logits, _ = learner.model(batch.inputs, lengths=uneven_lengths(batch))
+            values[f"far_cost/{name}"] = float(cost_bits(logits, batch.targets, batch.mask).mean())
+            values[f"far_wrong_bits/{name}"] = float(wrong_bits(logits, batch.targets, batch.mask).double().mean())
+        learner.log_now(values)
+
+
+def beyond(task: Task, multiples: Sequence[float]) -> list[dict[str, int]]:
+    """The hardest difficulty of training times each multiple, on all axes that have a range in training (the first axis
+    if none has), rounded and at least as hard as the easiest; each once."""
+    growing = [axis for axis, (low, high) in task.ranges.items() if low < high] or [*task.ranges][:1]
+    points = [
+        {
+            axis: max(task.ranges[axis][0], round(multiple * high)) if axis in growing else high
+            for axis, high in hardest(task).items()
+        }
+        for multiple in sorted(multiples)
+    ]
+    return [point for index, point in enumerate(points) if point not in points[:index]]

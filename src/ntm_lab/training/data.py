@@ -1,0 +1,134 @@
+"""The data of a run: batches made online for training, fixed sets of sequences for validation."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from ntm_lab.checks import at_least, switch
+from ntm_lab.tasks.difficulties import label, ladder, seeded
+from ntm_lab.types import Batch, Curriculum, Difficulty, Task
+
+VALIDATION_SEED = 1  # of all runs, so that they are validated on the same sequences
+
+
+class Data(pl.LightningDataModule):
+    """Training batches without end, drawn when they are asked for, and a validation set made once.
+
+    An epoch of the trainer is one round: ``validate_every`` sequences, then a validation. All that decides the next
+    batch (two generators and the curriculum) is saved with a checkpoint.
+
+    Args:
+        task: where sequences come from.
+        curriculum: which difficulty they have.
+        seed: of the training sequences and of the curriculum's choices.
+        batch_size: sequences a batch.
+        max_sequences: how many sequences training may see, rounded up to whole batches.
+        mixed_lengths: draw a difficulty for every sequence, and pad, instead of one for the batch.
+        validate_every: sequences between validations, rounded up to whole batches.
+        validation_rungs: how many difficulties the validation set has, from easy to the hardest.
+        validation_sequences: how many sequences it has of each.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        curriculum: Curriculum,
+        seed: int,
+        max_sequences: int,
+        batch_size: int = 16,
+        mixed_lengths: bool = False,
+        validate_every: int = 800,
+        validation_rungs: int = 4,
+        validation_sequences: int = 64,
+    ) -> None:
+        super().__init__()
+        if switch("data.mixed_lengths", mixed_lengths) and not task.mixable:
+            raise ValueError("data.mixed_lengths=true: this task's sequences cannot be mixed, only false is allowed")
+        self.task = task.split("training")
+        self.curriculum = curriculum
+        self.batch_size = at_least("data.batch_size", batch_size, 1)
+        self.mixed_lengths = mixed_lengths
+        self.total_steps = -(-at_least("max_sequences", max_sequences, 1) // batch_size)
+        self.round_steps = -(-at_least("data.validate_every", validate_every, 1) // batch_size)
+        self.sequence_generator = seeded(seed, "sequences")
+        self.curriculum_generator = seeded(seed, "curriculum")
+        self.drawn: list[Difficulty] = []  # of the last batch
+        self.counts: Counter[str] = Counter()  # sequences drawn so far, by the label of their difficulty
+
+        at_least("data.validation_sequences", validation_sequences, 1)
+        generator = seeded(VALIDATION_SEED, "validation")
+        self.rungs = ladder(task, at_least("data.validation_rungs", validation_rungs, 1))
+        examples = task.split("testing")
+        self.validation = [examples.sample(validation_sequences, rung, generator) for rung in self.rungs]
+
+    def next_batch(self) -> Batch:
+        """Ask the curriculum, then draw a training batch."""
+        count = self.batch_size if self.mixed_lengths else 1
+        self.drawn = [self.curriculum.draw(self.curriculum_generator) for _ in range(count)]
+        for point in self.drawn:
+            self.counts[label(point)] += self.batch_size // count
+        difficulty: Mapping[str, int | Tensor] = self.drawn[0]
+        if self.mixed_lengths:
+            difficulty = {axis: torch.tensor([point[axis] for point in self.drawn]) for axis in self.drawn[0]}
+        return self.task.sample(self.batch_size, difficulty, self.sequence_generator)
+
+    def observe(self, costs: Tensor, costs_after: Tensor | None = None) -> None:
+        """Tell the curriculum the costs (B,), in bits, of the last batch, and those after the update."""
+        if not self.mixed_lengths:
+            costs = costs.mean(0, keepdim=True)
+            costs_after = None if costs_after is None else costs_after.mean(0, keepdim=True)
+        after = [None] * len(costs) if costs_after is None else costs_after.tolist()
+        for point, cost, cost_after in zip(self.drawn, costs.tolist(), after, strict=True):
+            self.curriculum.observe(point, cost, cost_after)
+
+    def overlaps(self) -> dict[str, float]:
+        """The expected fraction of test sequences that occurred in training, by difficulty; empty where unknown."""
+        points = itertools.product(*(range(low, high + 1) for low, high in self.task.ranges.values()))
+        found = {}
+        for point in (dict(zip(self.task.ranges, values, strict=True)) for values in points):
+            overlap = self.task.overlap(point, self.counts[label(point)])
+            if overlap is not None:
+                found[label(point)] = overlap
+        return found
+
+    def train_dataloader(self) -> "Batches":
+        assert self.trainer is not None
+        left = self.total_steps - self.trainer.global_step
+        return Batches(max(1, min(self.round_steps, left)), lambda _: self.next_batch())
+
+    def val_dataloader(self) -> "Batches":
+        return Batches(len(self.validation), self.validation.__getitem__)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "sequence_generator": self.sequence_generator.get_state(),
+            "curriculum_generator": self.curriculum_generator.get_state(),
+            "curriculum": self.curriculum.state_dict(),
+            "counts": dict(self.counts),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.sequence_generator.set_state(state_dict["sequence_generator"].cpu())
+        self.curriculum_generator.set_state(state_dict["curriculum_generator"].cpu())
+        self.curriculum.load_state_dict(state_dict["curriculum"])
+        self.counts = Counter(state_dict["counts"])
+
+
+class Batches:
+    """An iterable of known length. The trainer fetches no batch ahead of time from it: one fetched ahead would be drawn
+    before the curriculum has heard of the batch before it, and would be lost to a checkpoint."""
+
+    def __init__(self, count: int, draw: Callable[[int], Batch]) -> None:
+        self.count = count
+        self.draw = draw
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.draw, range(self.count))

@@ -1,0 +1,253 @@
+"""How a model learns: the one LightningModule."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from ntm_lab.checks import at_least, number
+from ntm_lab.tasks.difficulties import label
+from ntm_lab.training.data import Data
+from ntm_lab.training.metrics import cost_bits, cost_bits_of_probabilities, sequence_metrics, wrong_bits
+from ntm_lab.training.nonfinite import stop_nonfinite
+from ntm_lab.training.optim import SOLVED, Schedule
+from ntm_lab.types import Batch, SequenceModel
+
+PATIENCE = 2  # validations in a row below `stop_at_cost` that end a run
+
+
+class Penalty(Protocol):
+    """A loss term: which signals of the model it wants, when it acts, and what it makes of them."""
+
+    signals: Sequence[str]
+    once_learned: bool  # only when the task is learned, and then by as much as the schedule has descended
+
+    def __call__(self, signals: Mapping[str, Tensor], batch: Batch) -> Tensor: ...
+
+
+class Learner(pl.LightningModule):
+    """Minimises the task's cost in bits, summed over a sequence and averaged over the batch, plus the penalties.
+
+    The run ends when the validation cost stays below ``stop_at_cost`` (None: never) and the schedule has finished.
+    Everything it logs is an average over the steps since the last time, against the number of sequences seen; the
+    columns ``step`` and ``seconds`` (of training alone) allow the other two axes.
+
+    Args:
+        model: a SequenceModel.
+        data: where batches come from, and who hears what they cost.
+        optimizer: of the model's parameters.
+        schedule: of the optimizer's learning rate.
+        clip: bounds the gradients and returns their norm before that.
+        penalties: further loss terms.
+        stop_at_cost: bits.
+        log_every: steps between two points of the training curve.
+    """
+
+    model: SequenceModel
+    sums: Tensor  # of cost, wrong bits, exact, penalty, gradient norm and steps since the last logging
+    largest_gradient_norm: Tensor  # of the whole run, before clipping
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        data: Data,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        clip: Callable[[Iterable[nn.Parameter]], Tensor],
+        penalties: Iterable[Penalty] = (),
+        stop_at_cost: float | None = None,
+        log_every: int = 10,
+    ) -> None:
+        super().__init__()
+        if stop_at_cost is not None:
+            number("stop_at_cost", stop_at_cost, lambda bits: bits > 0, "above 0, or null for never")
+        self.model = model
+        self.data = data
+        self.costs = torch.zeros(0)  # of the sequences of the last batch
+        self.batch = data.validation[0]  # the last batch, once there is one
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.clip = clip
+        self.penalties = list(penalties)
+        self._check_signals()
+        self.stop_at_cost = stop_at_cost
+        self.log_every = at_least("log_every", log_every, 1)
+        self.metrics = nn.ModuleList(sequence_metrics() for _ in data.rungs)
+        self.register_buffer("sums", torch.zeros(6, dtype=torch.float64), persistent=False)
+        self.register_buffer("largest_gradient_norm", torch.zeros(()), persistent=False)
+        self.passes = 0  # validations in a row below stop_at_cost
+        self.seconds = 0.0  # of training alone, up to the last validation
+        self.solved_since: tuple[int, float] | None = None  # sequences and seconds; solved at all validations since
+        self.round_started: float | None = None
+        self.optimum = [_mean_optimum(data, batch) for batch in data.validation]
+        self.latest: dict[str, float] = {}  # the newest value of everything logged
+
+    @property
+    def sequences(self) -> int:
+        """Sequences seen in training."""
+        return int(self.trainer.global_step) * self.data.batch_size
+
+    @property
+    def solved(self) -> bool:
+        """Whether the run may end: the validation cost stays below the mark and the schedule has finished."""
+        return self.passes >= PATIENCE and self.stop_at_cost is not None and self.schedule.finished
+
+    def configure_optimizers(self) -> Any:
+        return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": self.schedule, "interval": "step"}}
+
+    # Training
+
+    def on_train_start(self) -> None:
+        self.trainer.should_stop = self.solved  # a finished run that is resumed does not train on
+
+    def on_train_epoch_start(self) -> None:
+        self.round_started = time.perf_counter()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        shares = {term: self.schedule.descent if term.once_learned else 1.0 for term in self.penalties}
+        acting = {term: share for term, share in shares.items() if share}
+        signals = self.model.trace(batch.inputs, lengths=uneven_lengths(batch), signals=_wanted(acting))
+        costs = cost_bits(signals["logits"], batch.targets, batch.mask)
+        penalty = sum((share * term(signals, batch) for term, share in acting.items()), costs.new_zeros(()))
+        loss = costs.mean() + penalty
+        if not loss.isfinite():
+            self._stop_nonfinite(f"loss is {loss.item()}", batch)
+        self.costs = costs.detach()
+        wrong = wrong_bits(signals["logits"], batch.targets, batch.mask).double()
+        self.sums[:4] += torch.stack(
+            (self.costs.mean().double(), wrong.mean(), (wrong == 0).double().mean(), penalty.detach().double())
+        )
+        self.batch = batch
+        return loss
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        norm = self.clip(self.model.parameters())
+        if not norm.isfinite():
+            self._stop_nonfinite(f"gradient norm is {norm.item()}", self.batch)
+        self.sums[4] += norm
+        self.largest_gradient_norm = torch.maximum(self.largest_gradient_norm, norm)
+        self.sums[5] += 1
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        costs_after = None
+        if self.data.curriculum.measures_gain:
+            with torch.no_grad():
+                logits, _ = self.model(batch.inputs, lengths=uneven_lengths(batch))
+                costs_after = cost_bits(logits, batch.targets, batch.mask)
+        self.data.observe(self.costs, costs_after)
+        if (batch_idx + 1) % self.log_every == 0:
+            self._log_training()
+
+    def _log_training(self) -> None:
+        *sums, steps = self.sums.tolist()
+        if not steps:
+            return
+        names = ("cost", "wrong_bits", "exact", "penalty", "gradient_norm")
+        values = {f"train/{name}": total / steps for name, total in zip(names, sums, strict=True)}
+        values["train/learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        for axis in self.data.task.ranges:
+            values[f"curriculum/{axis}"] = sum(point[axis] for point in self.data.drawn) / len(self.data.drawn)
+        self.sums.zero_()
+        self.log_now(values)
+
+    def log_now(self, values: Mapping[str, float]) -> None:
+        """Write values to every logger, at the number of sequences seen."""
+        running = 0.0 if self.round_started is None else time.perf_counter() - self.round_started
+        self.latest.update(values)
+        progress = {"step": float(self.trainer.global_step), "seconds": self.seconds + running}
+        for logger in self.loggers:
+            logger.log_metrics({**progress, **values}, step=self.sequences)
+
+    # Validation
+
+    def on_validation_start(self) -> None:
+        if self.round_started is not None:
+            self.seconds += time.perf_counter() - self.round_started
+            self.round_started = None
+        self._log_training()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        logits, _ = self.model(batch.inputs, lengths=uneven_lengths(batch))
+        cast(MetricCollection, self.metrics[batch_idx]).update(logits, batch.targets, batch.mask)
+
+    def on_validation_epoch_end(self) -> None:
+        results = []
+        for metrics in cast(Iterable[MetricCollection], self.metrics):
+            results.append({name: float(value) for name, value in metrics.compute().items()})
+            metrics.reset()
+        overall = {name: sum(result[name] for result in results) / len(results) for name in results[0]}
+        scored = sum(_scored_bits(batch) for batch in self.data.validation) / len(results)
+        overall["bit_error_rate"] = overall["wrong_bits"] / scored
+        overall["optimum"] = sum(self.optimum) / len(self.optimum)
+        values = {f"val/{name}": value for name, value in overall.items()}
+        for rung, result in zip(self.data.rungs, results, strict=True):
+            values.update({f"val_{name}/{label(rung)}": value for name, value in result.items()})
+        self.log_now(values)
+        if not math.isfinite(overall["cost"]) or not all(part.isfinite().all() for part in self.model.parameters()):
+            self._stop_nonfinite(f"validation cost is {overall['cost']}", self.batch)
+
+        self.schedule.observe(overall)
+        if overall["bit_error_rate"] >= SOLVED:
+            self.solved_since = None
+        elif self.solved_since is None:
+            self.solved_since = (self.sequences, self.seconds)
+        below = self.stop_at_cost is not None and overall["cost"] < self.stop_at_cost
+        self.passes = self.passes + 1 if below else 0
+        self.trainer.should_stop = self.solved
+
+    # Checkpoints and failures
+
+    def _check_signals(self) -> None:
+        try:
+            with torch.no_grad():
+                self.model.trace(self.data.validation[0].inputs[:1], signals=_wanted(self.penalties))
+        except ValueError as error:
+            raise ValueError(f"penalty: {error}") from error
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["learner"] = {
+            "sequences": self.sequences,
+            "seconds": self.seconds,
+            "solved_since": self.solved_since,
+            "largest_gradient_norm": float(self.largest_gradient_norm),
+            "passes": self.passes,
+            "torch_generator": torch.get_rng_state(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["learner"]
+        self.seconds, self.passes = state["seconds"], state["passes"]
+        self.solved_since = state["solved_since"]
+        self.largest_gradient_norm.fill_(state["largest_gradient_norm"])
+        torch.set_rng_state(state["torch_generator"].cpu())
+
+    def _stop_nonfinite(self, what: str, batch: Batch) -> None:
+        step = self.trainer.global_step + self.training  # while training, the step under way
+        stop_nonfinite(f"{what} at step {step}", self.model, batch, self.trainer.default_root_dir)
+
+
+def uneven_lengths(batch: Batch) -> Tensor | None:
+    """The lengths, if some sequence of the batch is padded: the models are faster where none is."""
+    return None if bool((batch.lengths == batch.inputs.shape[1]).all()) else batch.lengths
+
+
+def _wanted(penalties: Iterable[Penalty]) -> list[str]:
+    """The signals that some penalty wants, each once."""
+    return list({name: None for penalty in penalties for name in penalty.signals})
+
+
+def _scored_bits(batch: Batch) -> float:
+    """Of a sequence, in the mean."""
+    return float(batch.mask.sum()) * batch.targets.shape[2] / len(batch.targets)
+
+
+def _mean_optimum(data: Data, batch: Batch) -> float:
+    """Bits a sequence that not even the perfect answer can avoid."""
+    return float(cost_bits_of_probabilities(data.task.solve(batch), batch.targets, batch.mask).mean())

@@ -1,0 +1,1 @@
+"""Trained models: how they are found, loaded and given away."""

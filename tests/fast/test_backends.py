@@ -1,0 +1,128 @@
+"""Which backend runs a model: the fast one of the device, or with a reason the reference."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ntm_lab.fast import backends
+from ntm_lab.fast.numba import backend as numba_backend
+from ntm_lab.nn import NTM
+from ntm_lab.nn.controllers import Feedforward
+
+Build = Callable[..., NTM]
+
+
+class Untold(Feedforward):
+    """A controller of which no more is known than that it is one."""
+
+    def weights(self) -> None:
+        return None
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """What was said and loaded before, or here, does not count."""
+    for cached in (backends._load, backends._say_once):
+        cached.cache_clear()
+    yield
+    for cached in (backends._load, backends._say_once):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("numba", "numba.core", "ntm_lab.fast.numba.backend", "ntm_lab.fast.numba.kernels"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "numba", None)
+
+
+@pytest.fixture(params=["dtype", "controller", "missing"])
+def refused(request: pytest.FixtureRequest, build: Build) -> tuple[NTM, torch.dtype, str]:
+    """A model that no fast backend can serve, the type of its inputs, and the reason."""
+    if request.param == "missing":
+        request.getfixturevalue("without_numba")
+    dtype = torch.bfloat16 if request.param == "dtype" else torch.float32
+    reason = {
+        "dtype": "it computes in float32 and float64, not in torch.bfloat16",
+        "controller": "Untold does not tell its weights",
+        "missing": "it cannot be imported (",
+    }[request.param]
+    model = build(Untold if request.param == "controller" else "LSTM").to(dtype)
+    return model, dtype, reason
+
+
+def results(model: NTM, backend: str, inputs: Tensor) -> list[Tensor]:
+    model.backend = backend
+    logits, state = model(inputs)
+    return [logits, state.memory, state.weighting, state.reads]
+
+
+def test_auto_runs_the_reference_and_says_why_once(
+    refused: tuple[NTM, torch.dtype, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    model, dtype, reason = refused
+    inputs = torch.randn(3, 4, 5).to(dtype)
+    expected, first, second = (results(model, backend, inputs) for backend in ("reference", "auto", "auto"))
+    assert all(map(torch.equal, expected, first)) and all(map(torch.equal, expected, second))
+    check_said_once(caplog, reason)
+
+
+def check_said_once(caplog: pytest.LogCaptureFixture, reason: str) -> None:
+    (said,) = (record for record in caplog.records if record.name.startswith("ntm_lab"))
+    assert said.levelno == logging.WARNING
+    assert "numba" in said.getMessage() and reason in said.getMessage()
+
+
+def test_a_backend_chosen_by_name_is_that_or_an_error(refused: tuple[NTM, torch.dtype, str]) -> None:
+    model, dtype, reason = refused
+    with pytest.raises(ValueError, match=r"^model\.backend=numba: ") as error:
+        results(model, "numba", torch.randn(3, 4, 5).to(dtype))
+    assert reason in str(error.value)
+
+
+def test_under_autocast_there_is_only_the_reference(caplog: pytest.LogCaptureFixture) -> None:
+    inputs, reason = torch.zeros(1), "it computes in the type of its inputs, not under autocast"
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert [backends.choose("auto", inputs) for _ in range(2)] == [None, None]
+        with pytest.raises(ValueError, match=f"^model.backend=numba: {reason}; "):
+            backends.choose("numba", inputs)
+    check_said_once(caplog, reason)
+    assert backends.choose("auto", inputs) is numba_backend
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_auto_is_numba_on_the_cpu(build: Build, dtype: torch.dtype, caplog: pytest.LogCaptureFixture) -> None:
+    inputs = torch.randn(3, 4, 5).to(dtype)
+    assert backends.choose("auto", inputs) is backends.choose("numba", inputs) is numba_backend
+    model = build().to(dtype)
+    assert all(map(torch.equal, results(model, "auto", inputs), results(model, "numba", inputs)))
+    # the backend itself may tell that it is being compiled
+    assert [record for record in caplog.records if record.name == backends.log.name] == []
+
+
+def test_the_reference_is_never_another(caplog: pytest.LogCaptureFixture) -> None:
+    assert backends.choose("reference", torch.zeros(1), "an obstacle") is None
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("name", ["numba", "triton"])
+def test_a_backend_of_another_device_is_refused(name: str) -> None:
+    inputs = torch.zeros(1, device="meta" if name == "numba" else "cpu")
+    with pytest.raises(ValueError, match=f"^model.backend={name}: .*; backend=reference can$"):
+        backends.choose(name, inputs)
+
+
+def test_a_device_without_a_backend_takes_the_reference(caplog: pytest.LogCaptureFixture) -> None:
+    assert [backends.choose("auto", torch.zeros(1, device="meta")) for _ in range(2)] == [None, None]
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("name", ["cuda", "Numba", "", None])
+def test_an_unknown_name_is_an_error_that_lists_the_known(build: Build, name: Any) -> None:
+    with pytest.raises(ValueError, match=f"^model.backend={name}: must be one of auto, reference, numba, triton$"):
+        build(backend=name)

@@ -1,0 +1,228 @@
+"""The recurrence as one operation: its derivatives, and that it refuses what does not fit together."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ntm_lab.fast.numba import backend as numba_backend
+from ntm_lab.fast.sequence import Plan, State, Weights, run
+from ntm_lab.nn import NTM, NetworkState
+
+Build = Callable[..., NTM]
+
+PLAIN = Plan(
+    inputs=2,
+    layers=1,
+    size=2,
+    gated=True,
+    recurrent=True,
+    read_heads=1,
+    write_heads=1,
+    width=2,
+    shifts=3,
+    bounded=True,
+    every=2,
+)
+PLANS = {
+    "lstm": PLAIN,
+    "lstm of 2 layers": PLAIN._replace(layers=2, size=1),
+    "recurrent of 2 layers": PLAIN._replace(gated=False, layers=2),
+    "feedforward": PLAIN._replace(gated=False, recurrent=False),
+    "feedforward of 2 layers": PLAIN._replace(gated=False, recurrent=False, layers=2, inputs=1, width=1),
+    "2 reads and 3 writes": PLAIN._replace(gated=False, read_heads=2, write_heads=3),
+    "unbounded, 1 shift": PLAIN._replace(bounded=False, shifts=1),
+}
+BATCH, STEPS, SLOTS = 2, 3, 4
+
+
+def drawn(plan: Plan) -> dict[str, Tensor]:
+    """All that goes in, by name, in float64."""
+    heads, reads = plan.read_heads + plan.write_heads, plan.read_heads * plan.width
+    emitted = heads * (plan.width + 3 + plan.shifts) + plan.write_heads * 2 * plan.width
+    below = plan.inputs + reads if plan.layers == 1 else max(plan.inputs + reads, plan.size)
+    shapes = {
+        "inputs": (BATCH, STEPS, plan.inputs),
+        "layers": (plan.layers, plan.size * (4 if plan.gated else 1), below + plan.size * plan.recurrent + 1),
+        "heads": (emitted, plan.size),
+        "bias": (emitted,),
+        "hidden": (plan.layers, BATCH, plan.size),
+        "cell": (plan.layers, BATCH, plan.size),
+        "memory": (BATCH, SLOTS, plan.width),
+        "weighting": (BATCH, heads, SLOTS),
+        "reads": (BATCH, reads),
+    }
+    generator = torch.Generator().manual_seed(0)
+    tensors = {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
+    return tensors | {"weighting": tensors["weighting"].softmax(-1)}
+
+
+def apply(plan: Plan, tensors: dict[str, Tensor], lengths: Tensor | None = None) -> tuple[Tensor, ...]:
+    """Everything that comes out."""
+    inputs, *others = tensors.values()
+    result = run(numba_backend, plan, inputs, Weights(*others[:3]), State(*others[3:]), lengths, signals=True)
+    return result.outputs, result.weightings, result.parameters, *result.state
+
+
+@pytest.mark.parametrize("lengths", [None, (1, 3), (2, 1)], ids=["whole", "padded", "padded to more than the longest"])
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_gradients(plan: Plan, lengths: tuple[int, ...] | None) -> None:
+    """Of all that comes out, with respect to all that goes in."""
+    tensors = {name: tensor.requires_grad_() for name, tensor in drawn(plan).items()}
+    ends = None if lengths is None else torch.tensor(lengths)
+
+    def outcome(*values: Tensor) -> tuple[Tensor, ...]:
+        return apply(plan, dict(zip(tensors, values, strict=True)), ends)
+
+    assert torch.autograd.gradcheck(outcome, tuple(tensors.values()))
+
+
+@pytest.mark.parametrize("alone", drawn(PLAIN))
+def test_a_gradient_does_not_depend_on_which_others_are_wanted(alone: str) -> None:
+    tensors = {name: tensor.requires_grad_() for name, tensor in drawn(PLAIN).items()}
+    outcome = sum(part.square().sum() for part in apply(PLAIN, tensors))
+    (expected,) = torch.autograd.grad(outcome, tensors[alone])
+    only = {name: tensor.detach().requires_grad_(name == alone) for name, tensor in tensors.items()}
+    (found,) = torch.autograd.grad(sum(part.square().sum() for part in apply(PLAIN, only)), only[alone])
+    assert expected.any() and torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("lengths", [None, (1, 3)], ids=["whole", "padded"])
+def test_values_are_the_same_without_gradients(lengths: tuple[int, ...] | None) -> None:
+    tensors = {name: tensor.requires_grad_() for name, tensor in drawn(PLAIN).items()}
+    ends = None if lengths is None else torch.tensor(lengths)
+    expected = apply(PLAIN, tensors, ends)
+    with torch.no_grad():
+        found = apply(PLAIN, tensors, ends)
+    assert all(part.grad_fn is not None for part in expected) and all(map(torch.equal, found, expected))
+
+
+def test_a_sequence_of_length_0_keeps_its_state() -> None:
+    tensors = {name: tensor.requires_grad_() for name, tensor in drawn(PLAIN).items()}
+    *series, hidden, cell, memory, weighting, reads = apply(PLAIN, tensors, torch.tensor([0, 2]))
+    for part, name in ((memory, "memory"), (weighting, "weighting"), (reads, "reads")):
+        assert torch.equal(part[0], tensors[name][0]) and not torch.equal(part[1], tensors[name][1])
+    assert torch.equal(hidden[:, 0], tensors["hidden"][:, 0]) and torch.equal(cell[:, 0], tensors["cell"][:, 0])
+    assert not any(part[0].any() for part in series)
+    (slope,) = torch.autograd.grad(memory[0].sum(), tensors["memory"])
+    assert (slope[0] == 1).all() and not slope[1].any()
+
+
+LOSSES: dict[str, Callable[[Tensor, NetworkState], Tensor]] = {
+    "squares of the logits": lambda logits, state: logits.square().sum(),
+    "sum of the logits": lambda logits, state: logits.sum(),
+    "sum of the memory": lambda logits, state: state.memory.sum(),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_second_derivatives_are_refused_where_the_reference_has_them(
+    build: Build, loss: Callable[[Tensor, NetworkState], Tensor]
+) -> None:
+    """They are not left out in silence: the loss with a penalty on its own slope."""
+    inputs = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    gradients = []
+    for penalised in (False, True):
+        model = build(backend="reference").double()
+        gradients.append(gradient_of_penalised(model, loss, inputs, penalised))
+    assert gradients[0].any() and not torch.allclose(*gradients)
+    with pytest.raises(RuntimeError):
+        gradient_of_penalised(build(backend="numba").double(), loss, inputs, True)
+
+
+def gradient_of_penalised(
+    model: NTM, loss: Callable[[Tensor, NetworkState], Tensor], inputs: Tensor, penalised: bool
+) -> Tensor:
+    total = loss(*model(inputs))
+    (slope,) = torch.autograd.grad(total, inputs, create_graph=True)
+    (total + penalised * slope.square().sum()).backward()
+    gradient = model.heads.weight.grad
+    assert gradient is not None
+    return gradient
+
+
+# Compiled code would read and write past the ends of what does not fit
+
+
+def changed_sizes() -> list[Any]:
+    """Each tensor's each dimension, one more and one less."""
+    return [
+        pytest.param(name, dimension, change, id=f"{name}-{dimension}-{'longer' if change > 0 else 'shorter'}")
+        for name, tensor in drawn(PLAIN).items()
+        for dimension in range(tensor.dim())
+        for change in (1, -1)
+        if (name, dimension) != ("inputs", 1)  # any number of steps will do
+    ]
+
+
+@pytest.mark.parametrize(("name", "dimension", "change"), changed_sizes())
+def test_a_size_that_does_not_fit_is_refused(name: str, dimension: int, change: int) -> None:
+    tensors = drawn(PLAIN)
+    shape = list(tensors[name].shape)
+    shape[dimension] += change
+    with pytest.raises(ValueError, match=r"is .*, not "):
+        apply(PLAIN, tensors | {name: torch.zeros(shape, dtype=torch.float64)})
+
+
+@pytest.mark.parametrize("name", drawn(PLAIN))
+def test_a_type_that_does_not_fit_is_refused(name: str) -> None:
+    tensors = drawn(PLAIN)
+    with pytest.raises(TypeError, match=r"torch\.float32 .*torch\.float64|torch\.float64 .*torch\.float32"):
+        apply(PLAIN, tensors | {name: tensors[name].float()})
+
+
+@pytest.mark.parametrize("lengths", [torch.tensor([3]), torch.tensor([3, 2, 1]), torch.tensor([[3, 2]])], ids=str)
+def test_lengths_that_do_not_fit_are_refused(lengths: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"^lengths: "):
+        apply(PLAIN, drawn(PLAIN), lengths)
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_shift_beyond_all_slots_is_refused(slots: int) -> None:
+    """The reference raises, too: a head cannot be shifted by three where there are two slots or less."""
+    tensors = drawn(PLAIN._replace(shifts=7))
+    memory, weighting = tensors["memory"][:, :slots], tensors["weighting"][..., :slots]
+    with pytest.raises(ValueError, match="shift"):
+        apply(PLAIN._replace(shifts=7), tensors | {"memory": memory, "weighting": weighting})
+
+
+MISFITS: dict[str, Callable[[NTM, Tensor], Any]] = {
+    "inputs too wide": lambda model, inputs: model(torch.cat((inputs, inputs), 2)),
+    "inputs too narrow": lambda model, inputs: model(inputs[..., 1:]),
+    "inputs in float64": lambda model, inputs: model(inputs.double()),
+    "inputs of integers": lambda model, inputs: model(inputs.long()),
+    "state of fewer sequences": lambda model, inputs: model(inputs, model.initial_state(2)),
+    "state of more sequences": lambda model, inputs: model(inputs, model.initial_state(4)),
+    "state of one sequence": lambda model, inputs: model(inputs, model.initial_state(1)),
+    "state of another memory's width": lambda model, inputs: model(
+        inputs, model.initial_state(3)._replace(memory=torch.zeros(3, 7, 4))
+    ),
+    "state in float64": lambda model, inputs: model(
+        inputs, model.initial_state(3)._replace(memory=torch.zeros(3, 7, 3, dtype=torch.float64))
+    ),
+    "state without the controller's": lambda model, inputs: model(
+        inputs, model.initial_state(3)._replace(controller=())
+    ),
+    "fewer lengths": lambda model, inputs: model(inputs, lengths=torch.tensor([1, 2])),
+}
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_a_model_refuses_what_does_not_fit(build: Build, misfit: str) -> None:
+    with pytest.raises((ValueError, TypeError, RuntimeError)):
+        MISFITS[misfit](build(), torch.randn(3, 4, 5))
+
+
+def test_no_sequences_give_no_outputs(build: Build) -> None:
+    """As the reference does, where a batch happens to be empty."""
+    for backend in ("reference", "numba"):
+        logits, state = build(backend=backend)(torch.zeros(0, 4, 5))
+        assert logits.shape[:2] == (0, 4) and len(state.memory) == 0
+
+
+def test_lengths_may_be_of_any_whole_type(build: Build) -> None:
+    inputs, lengths = torch.randn(3, 4, 5), torch.tensor([4, 2, 1])
+    model = build(backend="numba")
+    assert torch.equal(model(inputs, lengths=lengths)[0], model(inputs, lengths=lengths.int())[0])

@@ -1,0 +1,249 @@
+"""What cannot be done ends before any training with one short message, and leaves nothing behind."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+Train = Callable[..., Any]
+
+ROOT = Path(__file__).parents[2]
+HYDRA = ("Error executing job with overrides", "Set the environment variable HYDRA_FULL_ERROR=1")
+
+
+def message(err: str) -> str:
+    """What is said, without what Hydra adds to every error."""
+    return "\n".join(line for line in err.splitlines() if line.strip() and not line.startswith(HYDRA))
+
+
+# What is asked for, and what the message must say: the key, the value, what is allowed.
+UNKNOWN = [
+    (["model=gru"], ["Could not find 'model/gru'", "lstm", "ntm"]),
+    (["task=copi"], ["Could not find 'task/copi'", "associative_recall", "copy", "ngrams", "repeat_copy", "sort"]),
+    (["controller=gru"], ["Could not find 'controller/gru'", "feedforward", "lstm", "recurrent"]),
+    (["memory=1x1"], ["Could not find 'memory/1x1'", "128x20"]),
+    (["memory.init=zero"], ["Could not find 'memory.init/zero'", "constant", "learned", "random"]),
+    (["memory.weighting=zero"], ["Could not find 'memory.weighting/zero'", "first_slot", "learned", "uniform"]),
+    (["curriculum=none"], ["Could not find 'curriculum/none'", "growing", "look_back", "prediction_gain"]),
+    (["optimizer=sgd"], ["Could not find 'optimizer/sgd'", "adam", "rmsprop"]),
+    (["experiment=graves2014/copi"], ["Could not find 'experiment/graves2014/copi'"]),
+    (["recipe=ntm_copi"], ["Could not find 'recipe/ntm_copi'", "ntm_copy"]),
+    (["modell=ntm"], ["'modell'"]),
+    (["memory.slot=3"], ["'memory.slot'"]),
+    (["data.batchsize=3"], ["'data.batchsize'"]),
+    (["model=lstm", "memory.slots=3"], ["'memory"]),
+    (["model=lstm", "memory.init=constant"], ["'memory.init'"]),
+    (["+model.heads=3"], ["heads"]),
+]
+AT_LEAST_1 = "must be a whole number of at least 1"
+SIZES = [
+    ([f"{key}={value}"], [f"{key}={value}: {AT_LEAST_1}"])
+    for key in (
+        *("memory.slots", "memory.width", "model.read_heads", "model.write_heads", "model.shift_range"),
+        *("controller.size", "controller.layers", "data.batch_size", "data.validate_every", "data.validation_rungs"),
+        *("data.validation_sequences", "max_sequences", "log_every", "threads", "test.sequences"),
+    )
+    for value in ("0", "-3")
+] + [
+    (["task.bits=0"], ["task.bits=0: must be at least 1"]),
+    (["data.batch_size=2.5"], [f"data.batch_size=2.5: {AT_LEAST_1}"]),
+    (["data.batch_size=many"], [f"data.batch_size=many: {AT_LEAST_1}"]),
+    (["seed=-1"], ["seed=-1: must be a whole number of at least 0"]),
+    (["optimizer.lr=0"], ["optimizer.lr=0: must be"]),
+    (["optimizer.lr=-0.1"], ["optimizer.lr=-0.1: must be"]),
+    (["optimizer.lr=fast"], ["optimizer.lr=fast: must be"]),
+    (["stop_at_cost=0"], ["stop_at_cost=0: must be above 0, or null"]),
+    (["clip.limit=0"], ["clip.limit=0: must be above 0"]),
+    (["schedule=cosine", "schedule.final=2"], ["schedule.final=2: must be between 0 and 1"]),
+    (["memory.init=random", "memory.init.std=-1"], ["memory.init.std=-1: must be at least 0"]),
+    (["callbacks=progress", "callbacks.progress.every=0"], [f"callbacks.progress.every=0: {AT_LEAST_1}"]),
+    (["callbacks=pictures", "callbacks.pictures.every=0"], [f"callbacks.pictures.every=0: {AT_LEAST_1}"]),
+    (["curriculum=growing", "curriculum.window=0"], [f"curriculum.window=0: {AT_LEAST_1}"]),
+]
+RANGES = [
+    (["task.lengths=[4,1]"], ["task.lengths=[4, 1]: the first must not exceed the second"]),
+    (["task.lengths=[0,4]"], ["task.lengths=[0, 4]: must be at least 1"]),
+    (["task.lengths=4"], ["task.lengths=4: must be two integers"]),
+    (["task.held_out=1"], ["task.held_out=1: must be a number of at least 0 and below 1"]),
+    (["model.shift_range=4"], ["model.shift_range=4: must be odd and at most memory.slots=16"]),
+    (["model.shift_range=17"], ["model.shift_range=17: must be odd and at most memory.slots=16"]),
+    (["memory.slots=2"], ["model.shift_range=3: must be odd and at most memory.slots=2"]),
+    (["test.difficulties=[{length: 0}]"], ["length=0: must be at least 1"]),
+    (["test.difficulties=[{size: 3}]"], ["['size']: must be ['length']"]),
+]
+KINDS = [
+    (["memory.init.value=none"], ["memory.init.value=none"]),
+    (["memory.init=random", "memory.init.std=big"], ["memory.init.std=big"]),
+    (["model.read_gate_bias=low"], ["model.read_gate_bias=low"]),
+    (["stop_at_cost=never"], ["stop_at_cost=never"]),
+    (["data.mixed_lengths=3"], ["data.mixed_lengths=3"]),
+    (["model.bounded=maybe"], ["model.bounded=maybe"]),
+]
+OTHER_TASKS = [
+    (["task=sort", "task.items=4", "task.outputs=5"], ["task.outputs=5: must not exceed task.items=4"]),
+    (["task=sort", "task.items=4", "task.min_items=5", "task.outputs=2"], ["task.min_items=5: must not exceed"]),
+    (["task=repeat_copy", "task.repeats=[3,2]"], ["task.repeats=[3, 2]: the first must not exceed the second"]),
+    (["task=associative_recall", "task.items=[1,3]"], ["task.items=[1, 3]: must be at least 2"]),
+    (["task=ngrams", "task.length=5", "task.context=5"], ["task.length=5: must exceed task.context=5"]),
+    (["task=ngrams", "data.mixed_lengths=true"], ["data.mixed_lengths=true: ", "only false is allowed"]),
+    (["model=lstm", "model.size=0"], [f"model.size=0: {AT_LEAST_1}"]),
+    (["model=lstm", "model.layers=-1"], [f"model.layers=-1: {AT_LEAST_1}"]),
+    (["model=lstm", "penalty=weighting_entropy"], ["read_weighting", "hidden"]),
+]
+
+
+def readable(cases: list[tuple[list[str], list[str]]]) -> list[Any]:
+    return [pytest.param(overrides, says, id=" ".join(overrides)) for overrides, says in cases]
+
+
+def refused(ended: Any, says: list[str], folder: Path) -> None:
+    said = message(ended.err)
+    assert ended.status != 0
+    assert [part for part in says if part not in said] == []
+    assert "Traceback" not in ended.err
+    assert len(said) < 600
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(("overrides", "says"), readable([*UNKNOWN, *SIZES, *RANGES, *KINDS]))
+def test_a_bad_setting_is_refused(
+    overrides: list[str], says: list[str], train: Train, tiny_ntm: list[str], tmp_path: Path
+) -> None:
+    tiny = tiny_ntm
+    if "model=lstm" in overrides:
+        tiny = [setting for setting in tiny if not setting.startswith(("memory", "controller"))]
+    ended = train(*tiny, *overrides, f"hydra.run.dir={tmp_path / 'run'}")
+    refused(ended, says, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("overrides", "says"), readable(OTHER_TASKS))
+def test_a_bad_setting_of_another_task_or_model_is_refused(
+    overrides: list[str], says: list[str], train: Train, tmp_path: Path
+) -> None:
+    quick = ["max_sequences=4", "data.batch_size=2", "data.validation_sequences=2", "logger=csv", "callbacks=none"]
+    refused(train(*overrides, *quick, f"hydra.run.dir={tmp_path / 'run'}"), says, tmp_path / "run")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_named(train: Train, tiny_ntm: list[str], tmp_path: Path) -> None:
+    refused(train(*tiny_ntm, "trainer=gpu", f"hydra.run.dir={tmp_path / 'run'}"), ["gpu"], tmp_path / "run")
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(
+    train: Train, tiny_ntm: list[str], finished: Path, digest: Callable[[Path], str]
+) -> None:
+    before = digest(finished)
+    ended = train(*tiny_ntm, f"hydra.run.dir={finished}")
+    assert ended.status != 0
+    assert f"hydra.run.dir={finished}: already holds a run" in message(ended.err)
+    assert digest(finished) == before
+
+
+def process(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("memory.slots=0", "memory.slots=0: must be a whole number of at least 1"),
+        ("hydra.run.dir=file/below", "hydra.run.dir=file/below: cannot be written (Not a directory)"),
+        ("resume=runs/missing", "resume=runs/missing: there is no such folder"),
+    ],
+    ids=["size 0", "folder that cannot be written", "resume of nothing"],
+)
+def test_the_process_fails_with_one_message(setting: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file, no folder")
+    ended = process([setting], tmp_path)
+    assert ended.returncode != 0
+    assert message(ended.stderr) == says if "slots" in setting else says in message(ended.stderr)
+    assert len(message(ended.stderr).splitlines()) == 1
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert [path for path in tmp_path.rglob("*") if path.name != "runs"] == [tmp_path / "file"]
+
+
+def test_a_sweep_folder_that_cannot_be_written_is_named(train: Train, tiny_ntm: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = train("--multirun", *tiny_ntm, "seed=0,1", f"hydra.sweep.dir={tmp_path / 'file' / 'below'}")
+    assert ended.status != 0
+    assert f"hydra.sweep.dir={tmp_path / 'file' / 'below'}: cannot be written" in message(ended.err)
+    assert "Traceback" not in ended.err
+
+
+@pytest.fixture(scope="module")
+def exploded(train: Train, tiny_ntm: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A run whose first step leads so far away that the second is not a number; validated after the first.
+
+    With the reference backend, whose products overflow; the fused multiply-add of another may stay just finite here.
+    """
+    folder = tmp_path_factory.mktemp("exploded") / "run"
+    settings = ["backend=reference", "clip=none", "optimizer.lr=1e30", "schedule=constant", "data.validate_every=1000"]
+    return train(*tiny_ntm, *settings, "max_sequences=1000", f"hydra.run.dir={folder}"), folder
+
+
+def test_a_loss_that_is_no_number_stops_the_run(exploded: tuple[Any, Path]) -> None:
+    ended, folder = exploded
+    said = message(ended.err)
+    assert ended.status != 0
+    assert "at step " in said and "first module with an output that is not finite: " in said
+    assert "first parameter: " in said and str(folder / "nonfinite_batch.pt") in said
+    assert "Traceback" not in ended.err and len(said.splitlines()) == 1
+    assert not (folder / "results.json").exists()
+
+
+def test_the_batch_that_did_it_is_kept(exploded: tuple[Any, Path]) -> None:
+    batch = torch.load(exploded[1] / "nonfinite_batch.pt", weights_only=True)
+    assert set(batch) == {"inputs", "targets", "mask", "lengths"}
+    assert batch["inputs"].shape[::2] == (4, 5) and batch["inputs"].isfinite().all()
+
+
+def test_the_last_checkpoint_is_intact(exploded: tuple[Any, Path]) -> None:
+    checkpoint = torch.load(exploded[1] / "checkpoints" / "last.ckpt", weights_only=True)
+    assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
+    assert os.listdir(exploded[1] / "checkpoints") == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("rate", ["1e30", "3e38"])
+def test_weights_that_are_no_numbers_are_not_kept(rate: str, train: Train, tiny_ntm: list[str], tmp_path: Path) -> None:
+    """The same with a validation after every step; at the larger rate the first step makes weights infinite."""
+    settings = [
+        "backend=reference",
+        "clip=none",
+        "optimizer=rmsprop",
+        f"optimizer.lr={rate}",
+        "schedule=constant",
+        "data.validate_every=4",
+    ]
+    ended = train(*tiny_ntm, *settings, f"hydra.run.dir={tmp_path / 'run'}")
+    assert ended.status != 0 and "at step " in message(ended.err)
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(
+    train: Train, tiny_ntm: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No space is left from the second checkpoint on, the one after 8 sequences."""
+    calls, real = 0, os.fsync
+
+    def full_from_the_second(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full_from_the_second)
+    ended = train(*tiny_ntm, f"hydra.run.dir={tmp_path / 'run'}")
+    assert ended.status != 0 and calls == 2
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["learner"]["sequences"] == 0
+    assert os.listdir(tmp_path / "run" / "checkpoints") == ["last.ckpt"]

@@ -1,0 +1,284 @@
+"""A run that was killed, or has ended, goes on as if nothing had happened; and what cannot go on is left as it is."""
+
+import csv
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+ROOT = Path(__file__).parents[2]
+CHECKPOINT = "checkpoints/last.ckpt"
+KILLS = 5
+STEPS, ROUND = 60, 8  # of training, and between two checkpoints
+
+# Everything that has a state of its own: bandit, schedule, momentum, mixed lengths, and a log of every step.
+STATEFUL = [
+    *("curriculum=prediction_gain", "data.mixed_lengths=true", "optimizer=adam", "schedule=cosine", "log_every=1"),
+    *("stop_at_cost=null", f"max_sequences={4 * STEPS}", f"data.validate_every={4 * ROUND}", "logger=default"),
+    *("callbacks=addressing", "memory.init=learned", "memory.weighting=learned"),
+]
+
+Train = Callable[..., Any]
+
+
+def begin(*arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err.decode()
+
+
+def logged_step(folder: Path) -> float:
+    """The step of the last whole row of metrics.csv."""
+    path = folder / "metrics.csv"
+    rows = path.read_text().split("\n")[1:-1] if path.exists() else []
+    return float(rows[-1].split(",")[1]) if rows else 0.0
+
+
+def kill_at(step: int, process: subprocess.Popen[bytes], folder: Path) -> None:
+    """SIGKILL as soon as this step is in the log."""
+    limit = time.monotonic() + 120
+    while logged_step(folder) < step:
+        assert process.poll() is None, process.communicate()[1].decode()
+        assert time.monotonic() < limit
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def killed_and_not(tiny_ntm: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The folders of two runs of the same settings, one of them killed at random steps and resumed each time."""
+    folder = tmp_path_factory.mktemp("resume")
+    whole, killed = folder / "whole", folder / "killed"
+    settings = [*tiny_ntm, *STATEFUL]
+    uninterrupted = begin(*settings, f"hydra.run.dir={whole}")
+    process = begin(*settings, f"hydra.run.dir={killed}")
+    for step in sorted(random.Random(0).sample(range(2, STEPS - 4), KILLS)):
+        kill_at(step, process, killed)
+        assert not (killed / "results.json").exists()
+        process = begin(f"resume={killed}")
+    end(process)
+    end(uninterrupted)
+    return whole, killed
+
+
+def test_the_kills_fall_between_checkpoints() -> None:
+    """By the same draw: most are not at the end of a round, and they are spread over the rounds."""
+    steps = sorted(random.Random(0).sample(range(2, STEPS - 4), KILLS))
+    assert sum(step % ROUND != 0 for step in steps) >= 4
+    assert len({step // ROUND for step in steps}) >= 3
+
+
+def differences(one: Any, other: Any, path: str = "") -> list[str]:
+    """Where two nested structures are not the same to the bit."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return [found for key in one for found in differences(one[key], other[key], f"{path}/{key}")]
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        return [
+            found for index in range(len(one)) for found in differences(one[index], other[index], f"{path}/{index}")
+        ]
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return [] if one.dtype == other.dtype and torch.equal(one, other) else [path]
+    return [] if one == other or (one != one and other != other) else [path]
+
+
+def load(folder: Path) -> dict[str, Any]:
+    return torch.load(folder / CHECKPOINT, weights_only=True)
+
+
+def test_a_killed_run_ends_with_the_same_weights_and_states(killed_and_not: tuple[Path, Path]) -> None:
+    whole, killed = (load(folder) for folder in killed_and_not)
+    assert whole["global_step"] == killed["global_step"] == STEPS
+    for checkpoint in (whole, killed):
+        del checkpoint["loops"]  # Lightning's own counters of starts and ends; what it counts by is global_step
+    assert {"state_dict", "optimizer_states", "lr_schedulers", "Data", "learner"} <= whole.keys()
+    assert set(differences(whole, killed)) <= {"/learner/seconds", "/learner/solved_since/1"}
+    assert whole["Data"]["curriculum"]["observed"] == 4 * STEPS
+    assert whole["lr_schedulers"][0]["_last_lr"] == pytest.approx([0.02 * whole["lr_schedulers"][0]["base_lrs"][0]])
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_killed_run_has_the_same_curve(killed_and_not: tuple[Path, Path]) -> None:
+    whole, killed = (rows(folder) for folder in killed_and_not)
+    assert list(whole[0]) == list(killed[0])
+    without_seconds = [[row | {"seconds": ""} for row in curve] for curve in (whole, killed)]
+    assert without_seconds[0] == without_seconds[1]
+    assert sum(bool(row["train/cost"]) for row in whole) == STEPS
+    seconds = [float(row["seconds"]) for row in killed]
+    assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize("tag", ["train/cost", "val/cost", "curriculum/length", "addressing/read_0/sharpness"])
+def test_a_killed_run_has_the_same_scalars(tag: str, killed_and_not: tuple[Path, Path]) -> None:
+    curves = []
+    for folder in killed_and_not:
+        events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+        events.Reload()
+        curves.append([(event.step, event.value) for event in events.Scalars(tag)])
+    assert curves[0] == curves[1]
+    assert curves[0][-1][0] == 4 * STEPS
+
+
+def test_a_killed_run_has_the_same_results(killed_and_not: tuple[Path, Path]) -> None:
+    whole, killed = (OmegaConf.load(folder / "results.json") for folder in killed_and_not)
+    assert whole.test == killed.test
+    assert (whole.sequences, whole.steps, whole.overlap) == (killed.sequences, killed.steps, killed.overlap)
+
+
+@pytest.fixture
+def ended(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run, to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def test_a_finished_run_is_not_trained_on(ended: Path, train: Train) -> None:
+    before, curve = load(ended), rows(ended)
+    assert train(f"resume={ended}").status == 0
+    assert differences(before, load(ended)) == []
+    assert rows(ended) == curve
+
+
+def test_a_solved_run_is_not_trained_on(train: Train, tiny_ntm: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(*tiny_ntm, "schedule=constant", "stop_at_cost=1e9", "max_sequences=1000", f"hydra.run.dir={folder}")
+    before = load(folder)
+    assert before["learner"]["sequences"] == 16
+    assert train(f"resume={folder}").status == 0
+    assert differences(before, load(folder)) == []
+
+
+def test_a_larger_budget_goes_on_as_if_it_had_been_so_from_the_start(
+    train: Train, tiny_ntm: list[str], tmp_path: Path
+) -> None:
+    """With a schedule that does not depend on the budget."""
+    settings = [*tiny_ntm, "schedule=constant", "stop_at_cost=null", "curriculum=look_back"]
+    train(*settings, "max_sequences=48", f"hydra.run.dir={tmp_path / 'whole'}")
+    train(*settings, "max_sequences=24", f"hydra.run.dir={tmp_path / 'longer'}")
+    again = train(f"resume={tmp_path / 'longer'}", "max_sequences=48", "test.sequences=5")
+    assert again.status == 0 and "48 sequences in" in again.out
+    whole, longer = load(tmp_path / "whole"), load(tmp_path / "longer")
+    assert differences(whole["state_dict"], longer["state_dict"]) == []
+    assert differences(whole["Data"], longer["Data"]) == []
+    assert [row["val/cost"] for row in rows(tmp_path / "whole")] == [
+        row["val/cost"] for row in rows(tmp_path / "longer")
+    ]
+    assert OmegaConf.load(tmp_path / "longer" / "results.json").test[0].n == 5
+
+
+def test_what_was_said_before_may_be_said_again(ended: Path, train: Train) -> None:
+    assert train(f"resume={ended}", "model=ntm", "data.batch_size=4", "memory.init=constant").status == 0
+
+
+def test_resuming_makes_no_other_folder(ended: Path, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = ended.parent / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert train(f"resume={ended}").status == 0
+    assert [path for path in elsewhere.rglob("*") if path.name != "runs"] == []
+
+
+def without(*parts: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        for part in parts:
+            (folder / part).unlink()
+
+    return damage
+
+
+def empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def truncate(part: str, keep: float) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        content = (folder / part).read_bytes()
+        (folder / part).write_bytes(content[: int(keep * len(content))])
+
+    return damage
+
+
+def cut_before(text: str) -> Callable[[Path], None]:
+    """What is left of the saved config is sound YAML or not, by where it is cut."""
+
+    def damage(folder: Path) -> None:
+        whole = (folder / "config.yaml").read_text()
+        (folder / "config.yaml").write_text(whole[: whole.rindex(text)])
+
+    return damage
+
+
+def setting(key: str, value: Any) -> Callable[[Path], None]:
+    """Another value in the saved config, as if by hand."""
+
+    def damage(folder: Path) -> None:
+        config = OmegaConf.load(folder / "config.yaml")
+        for node in (key, f"model.{key}"):
+            if OmegaConf.select(config, node) is not None:
+                OmegaConf.update(config, node, value)
+        (folder / "config.yaml").write_text(OmegaConf.to_yaml(config))
+
+    return damage
+
+
+REFUSED = {
+    "missing": (shutil.rmtree, [], ["there is no such folder"]),
+    "empty": (empty, [], ["no config.yaml", "no checkpoints/last.ckpt"]),
+    "no checkpoint": (without(CHECKPOINT), [], ["it has no checkpoints/last.ckpt"]),
+    "no config": (without("config.yaml"), [], ["it has no config.yaml"]),
+    "checkpoint cut in half": (truncate(CHECKPOINT, 0.5), [], [f"its {CHECKPOINT} is damaged or only half written"]),
+    "checkpoint nearly whole": (truncate(CHECKPOINT, 0.99), [], [f"its {CHECKPOINT} is damaged or only half written"]),
+    "checkpoint empty": (truncate(CHECKPOINT, 0), [], [f"its {CHECKPOINT} is damaged or only half written"]),
+    "config cut between two keys": (cut_before("threads:"), [], ["config.yaml"]),
+    "config cut within a key": (cut_before("s: 1\nlog_every"), [], ["its config.yaml cannot be read"]),
+    "config empty": (truncate("config.yaml", 0), [], ["its config.yaml cannot be read"]),
+    "another model": (None, ["model=lstm"], ["model=ntm, not lstm"]),
+    "another task": (None, ["task=sort"], ["task=copy, not sort"]),
+    "another value": (None, ["data.batch_size=8"], ["data.batch_size=4, not 8", "max_sequences"]),
+    "another seed": (None, ["seed=1"], ["seed=0, not 1"]),
+    "another memory": (None, ["memory.init=learned"], ["memory.init=constant, not learned"]),
+    "weights that do not fit": (setting("controller.size", 17), [], ["controller.cells.0.weight_hh", "differ"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_go_on_is_left_as_it_is(
+    case: str, ended: Path, train: Train, digest: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage, overrides, says = REFUSED[case]
+    if damage is not None:
+        damage(ended)
+    elsewhere = ended.parent / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    before = digest(ended)
+
+    refused = train(f"resume={ended}", *overrides)
+    said = [line for line in refused.err.splitlines() if line.startswith("resume=")]
+    assert refused.status != 0
+    assert len(said) == 1 and said[0].startswith(f"resume={ended}: ")
+    assert [part for part in says if part not in said[0]] == []
+    assert "Traceback" not in refused.err
+    assert digest(ended) == before and ended.exists() == (case != "missing")
+    assert [path for path in elsewhere.rglob("*") if path.name != "runs"] == []

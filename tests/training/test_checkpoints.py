@@ -1,0 +1,60 @@
+"""A checkpoint is on disk whole or not at all, and holds nothing that loading would have to execute."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ntm_lab.training.checkpoints import WholeCheckpointIO
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A checkpoint that is there before."""
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    WholeCheckpointIO().save_checkpoint({"weights": torch.arange(5.0)}, path)
+    return path
+
+
+def test_it_comes_back_as_it_was(old: Path) -> None:
+    assert torch.equal(WholeCheckpointIO().load_checkpoint(old)["weights"], torch.arange(5.0))
+    WholeCheckpointIO().save_checkpoint({"weights": torch.ones(2)}, old)
+    assert torch.equal(WholeCheckpointIO().load_checkpoint(old)["weights"], torch.ones(2))
+    assert os.listdir(old.parent) == ["last.ckpt"]
+
+
+def full_disk(*arguments: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("failing", "error"), [("os.fsync", OSError), ("value", Exception)], ids=["disk full", "half way through"]
+)
+def test_an_error_leaves_the_old_one(failing: str, error: type, old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = old.read_bytes()
+    checkpoint: dict[str, Any] = {"weights": torch.randn(1000)}
+    if failing == "os.fsync":
+        monkeypatch.setattr(os, "fsync", full_disk)
+    else:
+        checkpoint["function"] = lambda: None  # cannot be pickled
+    with pytest.raises(error):
+        WholeCheckpointIO().save_checkpoint(checkpoint, old)
+    assert old.read_bytes() == before
+    assert os.listdir(old.parent) == ["last.ckpt"]
+
+
+def test_what_would_have_to_be_executed_is_not_loaded(tmp_path: Path) -> None:
+    torch.save({"path": Path("/")}, tmp_path / "other.ckpt")
+    with pytest.raises(Exception, match=r"weights_only|Weights only"):
+        WholeCheckpointIO().load_checkpoint(tmp_path / "other.ckpt", weights_only=False)
+
+
+def test_a_run_leaves_one_checkpoint_of_plain_values(finished: Path) -> None:
+    assert os.listdir(finished / "checkpoints") == ["last.ckpt"]
+    checkpoint = torch.load(finished / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 6
+    assert checkpoint["learner"]["sequences"] == 24
+    assert {"state_dict", "optimizer_states", "lr_schedulers", "Data"} <= checkpoint.keys()
