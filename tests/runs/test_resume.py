@@ -186,6 +186,37 @@ def test_a_larger_budget_goes_on_as_if_it_had_been_so_from_the_start(
     assert OmegaConf.load(tmp_path / "longer" / "results.json").test[0].n == 5
 
 
+DROPPING = """
+from torch.nn import functional as F
+from ntm_lab.nn.controllers import Feedforward
+
+
+class Dropping(Feedforward):
+    def forward(self, inputs, state):
+        output, state = super().forward(inputs, state)
+        return F.dropout(output, 0.5, self.training), state
+
+    def weights(self):
+        return None
+"""
+
+
+def test_what_a_model_draws_itself_goes_on_too(
+    train: Train, tiny_ntm: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A controller of one's own that drops units by PyTorch's own generator, which nothing else in training uses."""
+    (tmp_path / "own_controller.py").write_text(DROPPING)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = [*tiny_ntm, "controller=feedforward", "controller._target_=own_controller.Dropping"]
+    settings += ["schedule=constant", "stop_at_cost=null"]
+    for name, budget in (("whole", 48), ("longer", 24)):
+        ended = train(*settings, f"max_sequences={budget}", f"hydra.run.dir={tmp_path / name}")
+        assert ended.status == 0, ended.err
+    assert train(f"resume={tmp_path / 'longer'}", "max_sequences=48").status == 0
+    whole, longer = (load(tmp_path / name)["state_dict"] for name in ("whole", "longer"))
+    assert differences(whole, longer) == []
+
+
 def test_what_was_said_before_may_be_said_again(ended: Path, train: Train) -> None:
     assert train(f"resume={ended}", "model=ntm", "data.batch_size=4", "memory.init=constant").status == 0
 
