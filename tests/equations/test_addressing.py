@@ -2,15 +2,31 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from ntm_lab.equations import address, content_weighting, interpolate, sharpen, shift_weighting
-from ntm_lab.types import HeadParameters
+from ntm_lab.equations import content_weighting, interpolate, sharpen, shift_weighting
+
+
+class HeadParameters(NamedTuple):
+    """What heads are addressed by."""
+
+    key: Tensor
+    strength: Tensor
+    gate: Tensor
+    shift: Tensor
+    sharpness: Tensor
+
+
+def address(memory: Tensor, previous: Tensor, head: HeadParameters) -> Tensor:
+    """All stages, one after the other."""
+    gated = interpolate(content_weighting(memory, head.key, head.strength), previous, head.gate)
+    return sharpen(shift_weighting(gated, head.shift), head.sharpness)
+
 
 B, K, N, W = 2, 3, 6, 4
 SHIFTS = [1, 3, 5]

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from functools import partial
-from itertools import product
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from ntm_lab.nn import LSTM, NTM, controllers
+from ntm_lab.nn import LSTM, NTM, MemoryNetwork, access, controllers
 from ntm_lab.nn.contents import Random
+from ntm_lab.nn.controllers import CONTROLLERS, make_controller
 from ntm_lab.nn.weightings import Learned
+from ntm_lab.types import SequenceModel
 
 I, O, SIZE, SLOTS, WIDTH = 3, 2, 5, 6, 4  # noqa: E741
 LEARNED = partial(Random, trainable=True)
@@ -51,20 +52,93 @@ def build_ntm() -> Callable[..., NTM]:
     return build
 
 
-@pytest.fixture(
-    params=[
-        *product(("Feedforward", "Recurrent", "LSTM"), (1, 2), ("reference", "numba")),
-        ("baseline", 1),
-        ("baseline", 2),
-    ],
-    ids=lambda param: "-".join(map(str, param if param[0] == "baseline" else ("NTM", *param))),
-)
-def model(request: pytest.FixtureRequest, build_ntm: Callable[..., NTM]) -> NTM | LSTM:
-    """Each kind of model: the NTM with every controller and backend, and the LSTM; one layer and two."""
-    name, layers, *backend = request.param
-    if name == "baseline":
-        return randomized(LSTM(I, O, SIZE, layers).double())
-    return build_ntm(getattr(controllers, name), layers=layers, read_heads=2, write_heads=2, backend=backend[0])
+ACCESSES = {name.removesuffix("Access"): getattr(access, name) for name in access.__all__}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "NTM-2_reads-3_writes-5_shifts": ("NTM", {"read_heads": 2, "write_heads": 3, "shift_range": 5}),
+    "NTM-unbounded": ("NTM", {"bounded": False, "read_heads": 2, "write_heads": 2}),
+    "DNC-2_reads": ("DNC", {"read_heads": 2}),
+    "DNC-no_links": ("DNC", {"links": "none", "read_heads": 2}),
+    "DNC-all_repairs": ("DNC", {"masking": True, "deallocation": True, "link_sharpness": True, "read_heads": 2}),
+    "DNC-cut_usage-unbounded": ("DNC", {"cut_usage_gradient": True, "bounded": False}),
+    "MANN-2_heads": ("MANN", {"heads": 2}),
+    "MANN-2_heads-to_written-after": ("MANN", {"heads": 2, "gate_to": "written", "read_first": False}),
+    "MANN-santoro": (
+        "MANN",
+        {
+            "heads": 2,
+            "key_strength": False,
+            "separate_add": False,
+            "late_write": False,
+            "read_first": False,
+            "own_slots": False,
+            "usage_decay": 0.99,
+        },
+    ),
+}
+"""Accesses with settings that are not the defaults; the first of the pair names the access."""
+
+
+def plain(name: str, controller: str = "feedforward", layers: int = 1, **settings: Any) -> MemoryNetwork:
+    """A network of an access or a variant, its settings as they come, on a small constant memory."""
+    kind, own = VARIANTS.get(name, (name, {}))
+    slots = {"slots": SLOTS, "width": WIDTH}
+    access = partial(ACCESSES[kind], **{**slots, **own, **settings})
+    return MemoryNetwork(I, O, make_controller(controller, SIZE, layers), access)
+
+
+@pytest.fixture(name="plain")
+def plain_fixture() -> Callable[..., MemoryNetwork]:
+    """``plain(name, controller, layers, …)``: a network of an access or a variant as it begins, in float32."""
+    return plain
+
+
+@pytest.fixture(name="double")
+def double_fixture() -> Callable[..., MemoryNetwork]:
+    """The same in float64, with every parameter at random."""
+
+    def build(name: str, *arguments: Any, **settings: Any) -> MemoryNetwork:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return randomized(plain(name, *arguments, **settings).double())
+
+    return build
+
+
+@pytest.fixture(params=[*ACCESSES, *VARIANTS])
+def name(request: pytest.FixtureRequest) -> str:
+    """Every access that there is, and every variant."""
+    return request.param
+
+
+def learned(name: str, controller: str, layers: int = 1) -> MemoryNetwork:
+    """A network whose initial contents, and of an NTM weightings, are learned."""
+    weighting = {"weighting": Learned} if name.startswith("NTM") else {}
+    return plain(name, controller, layers, init=LEARNED, **weighting)
+
+
+MODELS: dict[str, Callable[[], SequenceModel]] = {
+    **{f"{name}-{kind}": partial(learned, name, kind) for name in ACCESSES for kind in CONTROLLERS},
+    **{f"{name}-lstm": partial(learned, name, "lstm") for name in VARIANTS},
+    **{f"NTM-{kind}-2_layers": partial(learned, "NTM", kind, 2) for kind in ("feedforward", "lstm")},
+    **{f"LSTM-{layers}_layers": partial(LSTM, I, O, SIZE, layers) for layers in (1, 2)},
+}
+
+
+def numba(build: Callable[[], Any]) -> Any:
+    model = build()
+    model.backend = "numba"
+    return model
+
+
+MODELS |= {f"{name}-numba": partial(numba, build) for name, build in MODELS.items() if name.startswith("NTM")}
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest) -> SequenceModel:
+    """Every access with every controller, every variant, two layers, the fast backend where there is one, and LSTMs."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return randomized(MODELS[request.param]().double())
 
 
 @pytest.fixture

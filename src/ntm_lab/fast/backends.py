@@ -5,7 +5,6 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-import torch
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -26,18 +25,13 @@ def choose(name: str, inputs: Tensor, obstacle: str | None = None) -> Any:
         return None
     wanted = BY_DEVICE.get(inputs.device.type, "none") if name == "auto" else name
     kernels, missing = _load(wanted)
-    reason = obstacle or missing or kernels.unsuited(inputs) or _autocast(inputs)
+    reason = obstacle or missing or kernels.unsuited(inputs)
     if not reason:
         return kernels
     if name != "auto":
         raise ValueError(f"model.backend={name}: {reason}; backend=reference can")
-    _say_once(f"the reference equations run instead of the backend {wanted}: {reason}")
+    say_once(f"the reference equations run instead of the backend {wanted}: {reason}")
     return None
-
-
-def _autocast(inputs: Tensor) -> str | None:
-    enabled = torch.is_autocast_enabled(inputs.device.type)
-    return "it computes in the type of its inputs, not under autocast" if enabled else None
 
 
 @cache
@@ -52,5 +46,6 @@ def _load(name: str) -> tuple[Any, str | None]:
 
 
 @cache
-def _say_once(message: str) -> None:
+def say_once(message: str) -> None:
+    """A line in the log, the first time that this message comes."""
     log.warning(message)

@@ -136,9 +136,20 @@ class MemoryNetwork(SequenceModel):
     def _unroll(
         self, inputs: Tensor, state: NetworkState | None, lengths: Tensor | None, wanted: Sequence[str]
     ) -> tuple[dict[str, Tensor], NetworkState]:
-        state = self.initial_state(len(inputs)) if state is None else state
+        if torch.is_autocast_enabled(inputs.device.type):
+            backends.say_once(
+                "under autocast a memory network computes in the type of its weights: errors would add up"
+            )
+            with torch.autocast(inputs.device.type, enabled=False):
+                return self._unroll(inputs.to(self.heads.weight.dtype), state, lengths, wanted)
+        batch, steps, width = inputs.shape
+        if not steps:  # one step that no sequence has, for the shapes of the signals
+            none = torch.zeros(batch, dtype=torch.int64, device=inputs.device)
+            signals, state = self._unroll(inputs.new_zeros(batch, 1, width), state, none, wanted)
+            return {name: part[:, :0] for name, part in signals.items()}, state
+        state = self.initial_state(batch) if state is None else state
         if lengths is not None:
-            past = (torch.arange(inputs.shape[1], device=lengths.device) >= lengths.unsqueeze(1)).unsqueeze(2)
+            past = (torch.arange(steps, device=lengths.device) >= lengths.unsqueeze(1)).unsqueeze(2)
             inputs = inputs.masked_fill(past, 0)
         kernels, layers = self._fast_path(inputs, wanted)
         if kernels is None or layers is None:
@@ -178,15 +189,14 @@ class MemoryNetwork(SequenceModel):
     def _access_step(self, emitted: Tensor, state: NetworkState) -> tuple[Tensor, Any, dict[str, Tensor]]:
         """The reads, the access's state after the step, and all signals but the reads; in float32 at least.
 
-        A memory of half precision, or under autocast, is widened for the step: sharpening and norms need the range.
+        A memory of half precision is widened for the step: sharpening and norms need the range.
         """
         if emitted.dtype not in HALF:
             fields = self.access.layout.bound(emitted)
             reads, access, signals = self.access.step(fields, state.access)
         else:
-            with torch.autocast(emitted.device.type, enabled=False):
-                fields = self.access.layout.bound(emitted.float())
-                reads, access, signals = self.access.step(fields, pytree.tree_map(Tensor.float, state.access))
+            fields = self.access.layout.bound(emitted.float())
+            reads, access, signals = self.access.step(fields, pytree.tree_map(Tensor.float, state.access))
             reads = reads.to(state.reads.dtype)
             access = pytree.tree_map(lambda new, old: new.to(old.dtype), access, state.access)
         return reads, access, signals | self._as_signals(fields)

@@ -27,7 +27,7 @@ def modern_config(node: Any) -> Any:
         if key == "memory" and isinstance(value, Mapping) and value.get("_target_") == MEMORY:
             modern |= {name: modern_config(part) for name, part in value.items() if not name.startswith("_")}
         else:
-            modern[RENAMED.get(str(key), key)] = _moved(value) if key == "_target_" else modern_config(value)
+            modern[RENAMED.get(str(key), str(key))] = _moved(value) if key == "_target_" else modern_config(value)
     return modern
 
 

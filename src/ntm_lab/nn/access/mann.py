@@ -17,8 +17,8 @@ class MANNAccess(Access):
     """Least recently used access: R heads that read by content and write to where they last were or to unused slots.
 
     A step writes to the R least used slots, which are zeroed before, or to where the gate goes back to; it reads by
-    content. Signals: ``read_weighting`` and ``write_weighting`` (R, N), ``usage`` (N,), ``memory`` (N, W). Parameters of
-    every head: ``key`` (R, W), ``gate`` (R,), and by the settings ``strength`` (R,), ``add`` and ``late`` (R, W).
+    content. Signals: ``read_weighting`` and ``write_weighting`` (R, N), ``usage`` (N,), ``memory`` (N, W). Parameters
+    of every head: ``key`` (R, W), ``gate`` (R,), and by the settings ``strength`` (R,), ``add`` and ``late`` (R, W).
 
     With ``late_write`` a step begins by adding a vector to the slots that were written in the step before: in one-shot
     learning the label of an image comes a step later, and so joins it in its slot. It is what makes one-shot learning
