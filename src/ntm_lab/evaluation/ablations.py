@@ -35,8 +35,9 @@ def reads_zeroed(model: SequenceModel, inputs: Tensor, stored: NetworkState, cha
 
     Emptying the memory would not do: a DNC reads what it wrote in the same step.
     """
-    blind = copy.copy(model)  # with its own list of parts, and the parts themselves
-    blind._modules = {**model._modules, "access": Unread(cast(MemoryNetwork, model).access)}
+    blind = cast(MemoryNetwork, copy.copy(model))  # another network of the same parts
+    blind._modules = {**model._modules, "access": Unread(blind.access)}
+    blind.backend = "reference"
     return blind(inputs, stored._replace(reads=torch.zeros_like(stored.reads)))
 
 

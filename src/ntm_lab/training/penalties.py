@@ -51,9 +51,8 @@ class Entropy:
     def wanted(self, signals: Mapping[str, Kind]) -> list[str]:
         absent = [kind for kind in self.kinds if kind not in signals.values()]
         if absent:
-            raise ValueError(
-                f"kinds=[{', '.join(absent)}]: this model has only {', '.join(dict.fromkeys(signals.values()))}"
-            )
+            there = ", ".join(dict.fromkeys(signals.values()))
+            raise ValueError(f"kinds=[{', '.join(absent)}]: this model has only signals of the kinds {there}")
         return [*self.signals, *(name for name, kind in signals.items() if kind in self.kinds)]
 
     def __call__(self, signals: Mapping[str, Tensor], batch: Batch) -> Tensor:
