@@ -25,7 +25,7 @@ STANDS_ON = {
     "tasks": "checks types",  # no model
     "training": "checks types files tasks",  # is handed a finished model
     "runs": "checks types files nn tasks training",
-    "zoo": "checks types files nn tasks runs",
+    "zoo": "checks types files nn tasks training runs",
     "evaluation": "checks types files nn tasks",  # neither runs nor training: it takes any model
     "figures": "checks types files nn tasks evaluation",
     "studies": "checks types files nn tasks training runs zoo evaluation figures",

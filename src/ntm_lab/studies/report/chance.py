@@ -1,4 +1,4 @@
-"""What guessing costs and gets wrong: the one place where the studies compute it."""
+"""What guessing costs and gets wrong, for the studies: as the answer of the task says."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,11 @@ from ntm_lab.types import Difficulty, Task
 GUESSING = 0.5  # the share of bits that guessing gets wrong
 
 
-def scored_bits(task: Task, difficulties: Sequence[Difficulty]) -> float:
-    """How many bits of a sequence are scored, the mean over difficulties: what guessing costs, in bits."""
-    counts = [int(task.sample(1, point, torch.Generator()).mask.sum()) * task.output_size for point in difficulties]
-    return sum(counts) / len(counts)
+def chance(task: Task, difficulties: Sequence[Difficulty]) -> dict[str, float]:
+    """``cost_bits`` (as many as bits are asked for) and ``wrong_bits`` of guessing a sequence, means over difficulties.
 
-
-def wrong_by_guessing(task: Task, difficulties: Sequence[Difficulty]) -> float:
-    """How many bits of a sequence guessing gets wrong, the mean over difficulties."""
-    return GUESSING * scored_bits(task, difficulties)
+    What is in a sequence does not matter.
+    """
+    batches = [task.sample(1, difficulty, torch.Generator()) for difficulty in difficulties]
+    guessed = [task.answer.chance(batch.targets, batch.mask) for batch in batches]
+    return {measure: sum(float(each[measure]) for each in guessed) / len(guessed) for measure in guessed[0]}

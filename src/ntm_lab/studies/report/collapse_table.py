@@ -10,7 +10,7 @@ import pandas as pd
 
 from ntm_lab.evaluation import evaluate_ablations
 from ntm_lab.runs.run import find
-from ntm_lab.studies.report.chance import wrong_by_guessing
+from ntm_lab.studies.report.chance import chance
 from ntm_lab.studies.results import read_curves, read_runs
 
 ARM = "choices.experiment/report/collapse"
@@ -81,9 +81,9 @@ def _ablated(run: str) -> Iterator[dict[str, Any]]:
     with warnings.catch_warnings(action="ignore"):  # of settings from which no head can leave: that is asked about
         _, _, task, model = find(run)
     for row in evaluate_ablations(model, task, [{"length": length} for length in LENGTHS], SEQUENCES):
-        chance = wrong_by_guessing(task, [row["difficulty"]])
+        guessing = chance(task, [row["difficulty"]])["wrong_bits"]
         of_row = {"ablation": row["ablation"], "length": row["difficulty"]["length"]}
-        yield of_row | {"wrong_bits": row["wrong_bits"], "chance": chance}
+        yield of_row | {"wrong_bits": row["wrong_bits"], "chance": guessing}
 
 
 def of_part(table: pd.DataFrame, part: str) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from scipy.stats import CensoredData
 from ntm_lab.runs.run import find
 from ntm_lab.studies.contrasts import Times, contrasts_of_times
 from ntm_lab.studies.drawing import bits_scale, draw_curves, draw_survival, legend_above, progress_scale, styles
-from ntm_lab.studies.report.chance import wrong_by_guessing
+from ntm_lab.studies.report.chance import chance
 from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.studies.statistics import (
     LEVEL,
@@ -52,7 +52,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
         runs = read_runs(folder).set_index("run")
         table = read_curves(folder, ["val/wrong_bits"])
         task, rungs = find(runs.index[0]).task, int(runs["data.validation_rungs"].iloc[0])  # of all runs
-        chance = wrong_by_guessing(task, ladder(task, rungs))
+        guessing = chance(task, ladder(task, rungs))["wrong_bits"]
         parts.append(
             pd.DataFrame(
                 {
@@ -63,8 +63,8 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
                     "seed": table["run"].map(runs["seed"]),
                     "sequences": table["sequences"],
                     "wrong_bits": table["value"],
-                    "chance": chance,
-                    "mark": CONVERGED if full else chance / 2,
+                    "chance": guessing,
+                    "mark": CONVERGED if full else guessing / 2,
                 }
             )
         )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ntm_lab.runs.run import find
 from ntm_lab.studies.contrasts import Times, contrasts_of_times
-from ntm_lab.studies.report.chance import scored_bits
+from ntm_lab.studies.report.chance import chance
 from ntm_lab.studies.report.learning import UNITS, read_learning
 from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.types import Task
@@ -47,7 +47,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
 def _errors(rows: list[dict[str, Any]], task: Task) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, row in zip(("hardest", "beyond"), rows, strict=True):
-        share = row["wrong_bits"] / scored_bits(task, [row["difficulty"]])
+        share = row["wrong_bits"] / chance(task, [row["difficulty"]])["cost_bits"]
         values |= {name: in_words(row["difficulty"]), f"{name}_error": share}
     return values
 

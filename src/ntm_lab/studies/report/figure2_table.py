@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ntm_lab.studies.report.chance import scored_bits
+from ntm_lab.studies.report.chance import chance
 from ntm_lab.studies.report.copying import copy_of
 from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.tasks.difficulties import ladder
@@ -54,7 +54,7 @@ def _curve(run: pd.Series, curves: pd.DataFrame) -> pd.DataFrame:
         seed=run["seed"],
         training=((before + before.shift(-1)) / 2).to_numpy(),
         validation=validation["value"],
-        chance=scored_bits(task, ladder(task, int(run["data.validation_rungs"]))),
+        chance=chance(task, ladder(task, int(run["data.validation_rungs"])))["cost_bits"],
     )
 
 

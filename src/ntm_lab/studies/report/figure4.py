@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ntm_lab.studies.drawing import COLOURS, bits_scale, draw_curves, legend_above, progress_scale
-from ntm_lab.studies.report.chance import GUESSING, scored_bits
+from ntm_lab.studies.report.chance import GUESSING, chance
 from ntm_lab.studies.report.copying import copy_of
 from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.studies.statistics import median_time, solving, spread_of_times, success_rate
@@ -35,7 +35,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
             "seed": of_run["seed"],
             "sequences": table["sequences"],
             **{column: table[name] for name, column in CURVES.items()},
-            "chance_bits": scored_bits(task, [{"length": length} for length in range(low, high + 1)]),
+            "chance_bits": chance(task, [{"length": length} for length in range(low, high + 1)])["cost_bits"],
             "sequences_to_solve": of_run["sequences_to_solve"],
             "ended": of_run["sequences"],
         }
@@ -49,8 +49,8 @@ def draw(table: pd.DataFrame) -> Figure:
     for axis, (column, title) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):
         curves = table.rename(columns={"seed": "run", column: "value"})
         draw_curves(axis, curves, style, f"median of {table['seed'].nunique()} seeds (thin: every seed)")
-        chance = table["chance_bits"].iloc[0] * (1 if column == "cost_bits" else GUESSING)
-        axis.axhline(chance, color="black", linewidth=1, linestyle="--", label="guessing")
+        guessing = table["chance_bits"].iloc[0] * (1 if column == "cost_bits" else GUESSING)
+        axis.axhline(guessing, color="black", linewidth=1, linestyle="--", label="guessing")
         bits_scale(axis)
         progress_scale(axis, "sequences", table["ended"])
         axis.set_ylabel(title)
