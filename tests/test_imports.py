@@ -116,26 +116,19 @@ def test_few_files_stand_outside_a_room() -> None:
     assert len(files) <= 6, f"more than six files at the top of ntm_lab: {files}"
 
 
-@pytest.mark.parametrize(
-    ("modules", "absent"),
-    [
-        ("ntm_lab", "torch numba triton hydra pytorch_lightning"),  # each comes when something asks for it
-        ("ntm_lab.nn, ntm_lab.tasks, ntm_lab.fast.sequence", "numba llvmlite triton hydra pytorch_lightning"),
-        ("ntm_lab.evaluation, ntm_lab.figures", "numba triton hydra omegaconf pytorch_lightning"),
-    ],
-    ids=["package", "models", "evaluation"],
+IN_TURN = (  # what is imported, and what has not come with it
+    ("ntm_lab", "torch numba triton hydra pytorch_lightning"),  # each comes when something asks for it
+    ("ntm_lab.nn, ntm_lab.tasks, ntm_lab.fast.sequence", "numba llvmlite triton hydra pytorch_lightning"),
+    ("ntm_lab.evaluation, ntm_lab.figures", "numba triton hydra omegaconf pytorch_lightning"),
 )
-def test_importing_brings_in_nothing_heavy(modules: str, absent: str) -> None:
-    assert not brought_in(f"import {modules}", set(absent.split()))
 
 
-def test_a_backend_brings_in_its_compiler() -> None:
-    """By which the tests above are known to look in the right place."""
-    assert brought_in("import ntm_lab.fast.numba.backend", {"numba", "llvmlite"}) == {"numba", "llvmlite"}
-
-
-def brought_in(statement: str, modules: set[str]) -> set[str]:
-    """Which of the modules are there in a process after the statement."""
-    code = f"{statement}; import sys; print(*({modules!r} & sys.modules.keys()))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(result.stdout.split())
+def test_importing_brings_in_nothing_heavy() -> None:
+    """In one process, one after the other; at last a backend, by which this is known to look in the right place."""
+    code = ["import sys"]
+    for modules, absent in (*IN_TURN, ("ntm_lab.fast.numba.backend", "numba llvmlite")):
+        code += [f"import {modules}", f"print(*({set(absent.split())} & sys.modules.keys()))"]
+    result = subprocess.run([sys.executable, "-c", "\n".join(code)], capture_output=True, text=True, check=True)
+    *brought_in, compilers = [line.split() for line in result.stdout.split("\n")[:-1]]
+    assert dict(zip((modules for modules, _ in IN_TURN), brought_in, strict=True)) == {name: [] for name, _ in IN_TURN}
+    assert sorted(compilers) == ["llvmlite", "numba"]

@@ -103,6 +103,8 @@ def load(folder: Path) -> dict[str, Any]:
     return torch.load(folder / CHECKPOINT, weights_only=True)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("killed")
 def test_a_killed_run_ends_with_the_same_weights_and_states(killed_and_not: tuple[Path, Path]) -> None:
     whole, killed = (load(folder) for folder in killed_and_not)
     assert whole["global_step"] == killed["global_step"] == STEPS
@@ -119,6 +121,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("killed")
 def test_a_killed_run_has_the_same_curve(killed_and_not: tuple[Path, Path]) -> None:
     whole, killed = (rows(folder) for folder in killed_and_not)
     assert list(whole[0]) == list(killed[0])
@@ -129,6 +133,8 @@ def test_a_killed_run_has_the_same_curve(killed_and_not: tuple[Path, Path]) -> N
     assert seconds == sorted(seconds)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("killed")
 @pytest.mark.parametrize("tag", ["train/cost", "val/cost", "curriculum/length", "addressing/read_0/sharpness"])
 def test_a_killed_run_has_the_same_scalars(tag: str, killed_and_not: tuple[Path, Path]) -> None:
     curves = []
@@ -140,6 +146,8 @@ def test_a_killed_run_has_the_same_scalars(tag: str, killed_and_not: tuple[Path,
     assert curves[0][-1][0] == 4 * STEPS
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("killed")
 def test_a_killed_run_has_the_same_results(killed_and_not: tuple[Path, Path]) -> None:
     whole, killed = (OmegaConf.load(folder / "results.json") for folder in killed_and_not)
     assert whole.test == killed.test

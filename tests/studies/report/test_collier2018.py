@@ -125,6 +125,7 @@ def test_a_column_of_two_panels_for_every_task(form: str, tmp_path: Path) -> Non
     figure.savefig(tmp_path / "figure.png")
 
 
+@pytest.mark.slow
 def test_the_table_of_a_sweep(train: Callable[..., Any], tiny_ntm: list[str], tmp_path: Path) -> None:
     ended = train("-m", "experiment=report/collier2018_copy", *tiny_ntm, "seed=3", f"hydra.sweep.dir={tmp_path}")
     assert ended.status == 0, ended.err

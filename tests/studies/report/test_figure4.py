@@ -43,6 +43,7 @@ def test_the_verdict_is_whether_most_seeds_solve_it(solved: Sequence[float | Non
     assert part in verdict.sentence
 
 
+@pytest.mark.slow
 def test_measure_has_the_training_curve_of_every_run(
     train: Callable[..., Any], tmp_path: Path, tiny_ntm: list[str]
 ) -> None:

@@ -132,6 +132,7 @@ def test_what_is_there_is_drawn(tmp_path: Path) -> None:
     draw(table().query("task == 'copy' and model == 'ntm'")).savefig(tmp_path / "figure.png")
 
 
+@pytest.mark.slow
 def test_the_table_of_a_sweep(
     train: Callable[..., Any], tiny_ntm: list[str], tiny_lstm: list[str], tmp_path: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_the_table_of_a_sweep(
     assert judge(found).outcome == TOO_FEW
 
 
+@pytest.mark.slow
 def test_every_task_has_its_budget_and_its_lstm(started: Callable[..., Run]) -> None:
     sizes = {"copy": 256, "repeat_copy": 512, "associative_recall": 256, "ngrams": 128, "sort": 128}  # table 3
     for task, size in sizes.items():
@@ -158,6 +160,7 @@ def test_every_task_has_its_budget_and_its_lstm(started: Callable[..., Run]) -> 
         assert short.max_sequences <= config.max_sequences / 3 and short.data.validate_every * 4 <= short.max_sequences
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_the_ntm_has_its_recipe(task: str, started: Callable[..., Run]) -> None:
     """In the short form cut off, in the full form whole."""

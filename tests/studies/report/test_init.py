@@ -80,6 +80,7 @@ def test_p_values_are_adjusted_for_six() -> None:
     assert among_six.p == pytest.approx(6 * alone.p)
 
 
+@pytest.mark.slow
 def test_measure_has_every_arm(train: Callable[..., Any], tmp_path: Path, tiny_ntm: list[str]) -> None:
     params = ["memory.weighting=near_uniform", "seed=0", "log_every=2"]
     ended = train("-m", "experiment=report/init", *tiny_ntm, *params, f"hydra.sweep.dir={tmp_path}", NUMBERED)
