@@ -10,21 +10,21 @@ from matplotlib.figure import Figure
 
 from ntm_lab.cli import demo, main
 from ntm_lab.runs.run import Run, find
+from ntm_lab.tasks.answers import cost_bits, cost_bits_of_probabilities, wrong_bits
 from ntm_lab.tasks.difficulties import seeded
-from ntm_lab.tasks.answers import cost_bits, wrong_bits
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, SequenceModel, Task
 from ntm_lab.zoo import shipped
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Batch, dict[str, Any], str]]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Batch, SequenceModel, str]]:
     """What was handed to the figure, which is drawn as ever."""
     seen = []
     draw = demo.draw_episode
 
-    def record(batch: Batch, signals: dict[str, Any], title: str) -> Figure:
-        seen.append((batch, signals, title))
-        return draw(batch, signals, title)
+    def record(model: SequenceModel, task: Task, batch: Batch, title: str) -> Figure:
+        seen.append((batch, model, title))
+        return draw(model, task, batch, title)
 
     monkeypatch.setattr(demo, "draw_episode", record)
     return seen
@@ -54,9 +54,23 @@ def test_the_line_tells_what_the_picture_shows(
     wrong, cost = int(wrong_bits(*answer)), float(cost_bits(*answer))
     assert line == f"run: length 3, 16 slots, {wrong} of 12 bits wrong, cost {cost:.4g} bits"
     assert place == f"picture in {out}" and out.is_file()
-    ((shown, signals, title),) = drawn
+    ((shown, model, title),) = drawn
     assert torch.equal(shown.inputs, batch.inputs) and title == line
-    assert {"memory", "read_weighting", "write_weighting"} <= signals.keys()
+    assert model.slots == 16
+
+
+def test_an_optimum_that_costs_comes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "picture.png"
+    assert main(["demo", "ngrams-ntm", "--out", str(out)]) == 0
+    found = find("ngrams-ntm")
+    batch = found.task.sample(1, {"length": 200, "context": 5}, seeded(0, "demo"))
+    with torch.no_grad():
+        cost = float(cost_bits(found.model(batch.inputs)[0], batch.targets, batch.mask))
+    optimum = float(cost_bits_of_probabilities(found.task.solve(batch), batch.targets, batch.mask))
+    line, _ = capsys.readouterr().out.splitlines()
+    told = line.split("slots, ")[1]
+    assert told.startswith(f"{cost - optimum:.4g} bits above the optimum of {optimum:.4g}, ")
+    assert told.endswith(f" of 195 bits wrong, cost {cost:.4g} bits")
 
 
 def test_seeds_are_other_sequences(finished: Path, tmp_path: Path, drawn: list[Any]) -> None:
@@ -74,8 +88,8 @@ def test_seeds_are_other_sequences(finished: Path, tmp_path: Path, drawn: list[A
 )
 def test_slots(arguments: list[str], slots: int, finished: Path, tmp_path: Path, drawn: list[Any]) -> None:
     assert main(["demo", str(finished), *arguments, "--out", str(tmp_path / "picture.png")]) == 0
-    ((_, signals, title),) = drawn
-    assert signals["memory"].shape[2] == slots
+    ((_, model, title),) = drawn
+    assert model.slots == slots
     assert f"{slots} slots" in title
 
 
@@ -91,7 +105,7 @@ def test_slots_that_cannot_grow_stay_and_it_is_said(
     asked = ["demo", str(run.folder), "--difficulty", "length=30", "--out", str(tmp_path / "picture.png")]
     assert main(asked) == 0
     assert "32 slots would be needed; memory.slots=32: memory.init holds" in capsys.readouterr().out
-    assert drawn[0][1]["memory"].shape[2] == 16
+    assert drawn[0][1].slots == 16
     assert main([*asked, "--slots", "32"]) == 2
     assert "memory.slots=32: memory.init holds" in capsys.readouterr().err
 

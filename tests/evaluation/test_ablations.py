@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 import ntm_lab
 from ntm_lab.evaluation import ABLATIONS, Ablated, evaluate, evaluate_ablations
 from ntm_lab.evaluation.ablations import by_steps, intact, shuffle, storing_steps
-from ntm_lab.nn import LSTM, NTM, MemoryNetwork, controllers
+from ntm_lab.nn import DNC, LSTM, MANN, NTM, MemoryNetwork, NetworkState, controllers
 from ntm_lab.nn.contents import Random
 from ntm_lab.tasks import AssociativeRecall, Copy, RepeatCopy, Sort
 from ntm_lab.types import Batch, Task
@@ -20,6 +21,7 @@ TASK = Copy(lengths=(1, 5), bits=3)
 LENGTH = 4
 STORING = LENGTH + 1  # with the delimiter
 SIZE, WIDTH, HEADS = 7, 5, 2
+Network = TypeVar("Network", bound=MemoryNetwork)
 BENT = [name for name in ABLATIONS if name != "intact"]
 each = pytest.mark.parametrize("name", BENT)
 
@@ -44,18 +46,18 @@ def batch() -> Batch:
 
 
 @torch.no_grad()
-def answer(model: NTM, name: str, batch: Batch) -> Tensor:
+def answer(model: MemoryNetwork, name: str, batch: Batch) -> Tensor:
     return Ablated(model, ABLATIONS[name], STORING)(batch.inputs)[0]
 
 
 @torch.no_grad()
-def answer_of_two(first: NTM, second: NTM, batch: Batch) -> Tensor:
+def answer_of_two(first: MemoryNetwork, second: MemoryNetwork, batch: Batch) -> Tensor:
     """The first model hears, and the second goes on from its state."""
     heard, stored = first(batch.inputs[:, :STORING])
     return torch.cat((heard, second(batch.inputs[:, STORING:], stored)[0]), 1)
 
 
-def changed(model: NTM, change: Callable[[NTM], None]) -> NTM:
+def changed(model: Network, change: Callable[[Network], None]) -> Network:
     other = copy.deepcopy(model)
     with torch.no_grad():
         change(other)
@@ -189,3 +191,66 @@ def test_what_cannot_be_ablated_says_so(model: NTM, batch: Batch) -> None:
         storing_steps(batch._replace(mask=batch.mask.roll(1, 1)))
     with pytest.raises(ValueError, match="lengths"):
         Ablated(model, intact, STORING)(batch.inputs, lengths=batch.lengths)
+
+
+@pytest.fixture(params=[NTM, DNC, MANN], ids=lambda model: model.__name__)
+def network(request: pytest.FixtureRequest) -> MemoryNetwork:
+    """Of every kind of access, with weights at random and in float64."""
+    torch.manual_seed(1)
+    model: MemoryNetwork = request.param(
+        TASK.input_size, TASK.output_size, "lstm", size=SIZE, slots=9, width=WIDTH, init=Random
+    ).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.7)
+    return model
+
+
+def double(batch: Batch) -> Batch:
+    return batch._replace(inputs=batch.inputs.double())
+
+
+def test_every_memory_can_be_taken_away(network: MemoryNetwork, batch: Batch) -> None:
+    """What was heard is the same, each ablation answers in its own way, and the model is left as it was."""
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    answers = {name: answer(network, name, double(batch)) for name in ABLATIONS}
+    for name in BENT:
+        assert torch.equal(answers[name][:, :STORING], answers["intact"][:, :STORING])
+        assert not torch.allclose(answers[name][:, STORING:], answers["intact"][:, STORING:], atol=1e-3), name
+    assert torch.equal(answer(network, "intact", double(batch)), answers["intact"])
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_reads_are_zeroed_whatever_was_written_in_the_same_step(network: MemoryNetwork, batch: Batch) -> None:
+    def unseen(model: MemoryNetwork) -> None:
+        model.controller.cells[0].weight_ih[:, TASK.input_size :] = 0
+        model.output.weight[:, SIZE:] = 0
+
+    expected = answer_of_two(network, changed(network, unseen), double(batch))
+    torch.testing.assert_close(answer(network, "reads zeroed", double(batch)), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["memory frozen", "slots shuffled", "memory cleared"])
+def test_only_the_contents_change(name: str, network: MemoryNetwork, batch: Batch) -> None:
+    """Of the state that the model goes on from: weightings, usage, links and precedence are the very same tensors."""
+    began: list[NetworkState] = []
+    forward = network.forward
+
+    def noting(inputs: Tensor, state: NetworkState, *others: Tensor) -> tuple[Tensor, NetworkState]:
+        began.append(state)
+        return forward(inputs, state, *others)
+
+    inputs = double(batch).inputs
+    with torch.no_grad():
+        stored = network(inputs[:, :STORING])[1]
+        network.forward = noting  # type: ignore[method-assign, assignment]
+        ABLATIONS[name](network, inputs[:, STORING:], stored, torch.Generator().manual_seed(0))
+    assert began[0].with_memory(stored.memory) == stored
+    contents = {
+        "memory frozen": stored.memory,
+        "memory cleared": network.initial_state(len(inputs)).memory,
+        "slots shuffled": shuffle(stored, torch.Generator().manual_seed(0)).memory,
+    }
+    assert torch.equal(began[0].memory, contents[name])
+    if name == "memory frozen":
+        assert len(began) == LENGTH and all(torch.equal(state.memory, stored.memory) for state in began)

@@ -87,6 +87,13 @@ def test_random_outputs_rarely_look_shifted() -> None:
     assert sum(by != 0 for by, _ in found(answers, targets)) <= 2000 / 2**7
 
 
+@pytest.mark.parametrize(("steps", "told"), [(5, [(0, 20)]), (6, [(1, 14)])], ids=["15 bits", "18 bits"])
+def test_the_evidence_counts_every_pair_that_is_tried(steps: int, told: list[tuple[int, int]]) -> None:
+    """8 shifts either way from 20 starts make up log₂ 320 = 8.3 bits, so 15.3 are needed with those of `SURE`."""
+    targets, start = bits(1, 20, 3, seed=0), 20 - steps
+    assert found(said(targets, [*range(start), *range(start - 1, 19)]), targets) == told
+
+
 def test_an_item_of_recall_is_enough() -> None:
     """Three vectors of six bits: two that match without a wrong bit are evidence, one is not."""
     targets = bits(1, 3, 6, seed=4)
