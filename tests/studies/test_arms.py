@@ -60,6 +60,7 @@ def test_lists_are_told_apart_by_what_is_in_them() -> None:
     runs = table(*({"task.lengths": [1, longest], "optimizer.betas": [0.9, 0.95]} for longest in (20, 5, 20)))
     assert differing(runs) == ["task.lengths"]
     assert name_arms(runs, ["task.lengths"]).tolist() == ["lengths=[1, 20]", "lengths=[1, 5]", "lengths=[1, 20]"]
+    assert name_arms(table({"own.list": ["a", None, True]}), ["own.list"]).tolist() == ['list=["a", null, true]']
 
 
 def test_names_that_would_be_alike_are_said_in_full() -> None:

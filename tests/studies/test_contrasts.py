@@ -1,5 +1,6 @@
 """Contrasts of two groups: their p-values by hand."""
 
+import itertools
 import math
 
 import numpy as np
@@ -25,6 +26,27 @@ def test_five_against_five_that_do_not_overlap() -> None:
 def test_ties_within_a_group_are_borne() -> None:
     """Five runs without an error against five with some: as far apart as can be."""
     assert mann_whitney(np.zeros(5), LOW + 1) == pytest.approx(2 / 252)
+
+
+def test_ties_across_the_groups_count_half() -> None:
+    """Against all 252 orders, one by one."""
+    first, second = np.array([0.0, 0, 1, 2, 2]), np.array([2.0, 3, 3, 3, 4])
+    together = np.concatenate([first, second])
+
+    def excess(chosen: tuple[int, ...]) -> float:
+        one, other = together[[*chosen]], np.delete(together, chosen)
+        return abs(float(np.sign(one[:, None] - other).sum()))
+
+    orders = [excess(chosen) for chosen in itertools.combinations(range(10), 5)]
+    assert mann_whitney(first, second) == pytest.approx(np.mean(np.array(orders) >= excess((0, 1, 2, 3, 4))))
+
+
+def test_groups_that_may_differ_by_chance_are_not_told_apart() -> None:
+    (contrast,) = contrasts({"": (LOW + 0.5, LOW)}).values()
+    assert contrast.order > 0 and contrast.p > 0.05
+    assert not contrast.first_lower and not contrast.second_lower
+    (turned,) = contrasts({"": (LOW, LOW + 0.5)}).values()
+    assert turned.order < 0 and not turned.first_lower and not turned.second_lower
 
 
 def test_groups_that_are_all_alike() -> None:
