@@ -11,6 +11,7 @@ from ntm_lab.evaluation.table import aligned
 from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.zoo import shipped
 from ntm_lab.zoo.card import Card, hardest, read_card, size_in_bytes
+from ntm_lab.zoo.find import locate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.model is None:
         print(overview(shipped.cards()))
     else:
-        folder = shipped.locate(arguments.model)
+        folder = locate(arguments.model)
         print(in_full(read_card(folder), folder))
 
 
@@ -58,6 +59,7 @@ def in_full(card: Card, folder: Path) -> str:
         "parameters": f"{card['parameters']:,}, {size_in_bytes(folder) / 1000:,.0f} kB on disk",
         "training": f"{card['sequences']:,} sequences in {card['seconds']:.1f} s, seed {card['seed']}",
         "command": card["command"],
+        "packages": ", ".join(f"{package} {version}" for package, version in card["packages"].items()),
         "versions": ", ".join(f"{package} {version}" for package, version in card["versions"].items()),
         "folder": str(folder),
     }

@@ -1,6 +1,6 @@
 """The tasks of the NTM paper (Graves, Wayne, Danihelka 2014, arXiv 1410.5401), one file each.
 
-Every task lays its sequences out in a pure function of their content (`layout`) and draws that content in `sample`.
+Every task lays its sequences out in a pure function of their content (`layout`) and draws that content in `draw`.
 """
 
 from ntm_lab.tasks.answers import Bits, Reals, Symbols

@@ -36,24 +36,3 @@ def _best_of(rivals: Mapping[str, Card]) -> str:
         return (0 if "optimum_bits" in row else row["wrong_bits"]), row["cost_bits"]
 
     return min(rivals, key=shortfall)
-
-
-def locate(source: str | Path) -> Path:
-    """The folder of a trained model: that of the name, if it is one of this package's, or else the one given.
-
-    A `Path`, and a string such as ``"./copy-ntm"``, is always a folder.
-
-    Raises FileNotFoundError, which tells the names, if there is neither.
-    """
-    known = cards()
-    if isinstance(source, str):
-        name = best(known).get(source, source)
-        if name in known:
-            return FOLDER / name
-    if Path(source).is_dir():
-        return Path(source)
-    names = [*known] + [short for short in best(known) if short not in known]
-    raise FileNotFoundError(
-        f"{source}: there is no such folder, and no model of that name comes with ntm_lab; those are "
-        f"{', '.join(sorted(names)) or 'none'}"
-    )

@@ -8,12 +8,12 @@ import pandas as pd
 import torch
 from scipy.stats import CensoredData
 
-from ntm_lab.runs.run import find
 from ntm_lab.studies.report.contrasts import LEVEL
 from ntm_lab.studies.report.learning import UNITS, behind, read_learning
 from ntm_lab.studies.statistics import holm, logrank, time_to_event
 from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.types import Task
+from ntm_lab.zoo.find import find
 
 TASKS = {"copy": "copy", "repeat_copy": "repeat copy", "associative_recall": "associative recall"}
 SHORT_FIRST = {
