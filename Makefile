@@ -4,13 +4,17 @@ PIP_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: train test lint bench models clean
+.PHONY: train test test-fast lint bench models clean
 
 train: $(STAMP)
 	$(BIN)/python train.py $(ARGS)
 
+# A group (`xdist_group`) shares an expensive fixture and stays on one worker.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -32,6 +32,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from ntm_lab.checks import at_least, positive
+from ntm_lab.figures.style import BLUE, VERMILION
 from ntm_lab.nn import NTM
 from ntm_lab.tasks import Copy
 
@@ -67,10 +68,9 @@ VARIED = {
     "batch": (1, 2, 4, 8, 16, 32, 64, 128),
 }
 WORDS = {"steps": "steps T", "slots": "slots N", "heads": "read heads, and as many write heads", "batch": "batch B"}
-# from the palette of Okabe and Ito, which the colour-blind can tell apart; markers do the same in grey
 STYLES = {
-    "reference": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    "numba": {"color": "#0072B2", "marker": "o"},
+    "reference": {"color": VERMILION, "marker": "s", "linestyle": "--"},
+    "numba": {"color": BLUE, "marker": "o"},
 }
 
 

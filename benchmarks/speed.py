@@ -35,6 +35,7 @@ from tqdm import tqdm
 from ntm_lab.checks import at_least, positive
 from ntm_lab.nn import NTM
 from ntm_lab.nn.controllers import LSTM
+from ntm_lab.studies import tables
 from ntm_lab.tasks import Copy
 from ntm_lab.tasks.answers import cost_bits
 from ntm_lab.types import Batch
@@ -158,8 +159,7 @@ def time_in_turn(functions: Mapping[Key, Callable[[], None]], rounds: int, secon
 def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A table, numbers to the right."""
     heads = list(heads)
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return tables.markdown(heads, [[*row] for row in rows], [False, *[True] * (len(heads) - 1)])
 
 
 def report(measured: Mapping[Case, float], lengths: str) -> str:

@@ -61,6 +61,7 @@ def choosing(choices: dict[str, dict[str, str]]) -> Callable[[Path], list[str]]:
     return overrides
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_every_file_composes_and_trains_for_two_steps(
     path: Path,

@@ -1,4 +1,4 @@
-"""Imports run one way: reads the import statements under src/ntm_lab and fails on an arrow that runs back."""
+"""Imports run one way: reads the import statements under src/ntm_lab and fails on an arrow that is not listed here."""
 
 import ast
 import importlib.util
@@ -14,51 +14,30 @@ from ntm_lab.fast.backends import FAST
 
 SOURCE = Path(ntm_lab.__file__).parent
 
-# What each module or package stands on directly; it may import these, what they stand on, and its own package.
+# What each room may import, beside itself. A room stands only on rooms above it in this list.
 STANDS_ON = {
     "checks": "",
     "types": "checks",
-    # the models
-    "ops": "types",
-    "memory": "ops",
-    "controllers": "memory",
-    "models": "controllers",
-    # the data
-    "tasks": "types",
-    "curricula": "tasks",
-    "data": "curricula",
-    # training, which is handed a finished model and task
-    "metrics": "types",
-    "penalties": "types",
-    "nonfinite": "types",
-    "optim": "types",
-    "checkpoints": "types",
-    "learner": "data metrics penalties nonfinite optim checkpoints",
-    "callbacks": "learner",
-    "logs": "learner",
-    # what people use
-    "trained": "models tasks",
-    "shipped": "trained data",
-    "runs": "models callbacks logs shipped",
-    "jobs": "runs",
-    "hub": "runs",
-    "evaluation": "runs",
-    "figures": "evaluation",
-    "studies": "figures jobs",
-    "cli": "studies",
-    "__init__": "runs",
+    "files": "",
+    "equations": "types",
+    "fast": "checks types equations",
+    "nn": "checks types equations fast",  # no task: a model is told its sizes
+    "tasks": "checks types",  # no model
+    "training": "checks types files tasks",  # is handed a finished model
+    "runs": "checks types files nn tasks training",
+    "zoo": "checks types files nn tasks training runs",
+    "evaluation": "checks types files nn tasks",  # neither runs nor training: it takes any model
+    "figures": "checks types files nn tasks evaluation",
+    "studies": "checks types files nn tasks training runs zoo evaluation figures",
+    "show": "checks types files nn tasks zoo evaluation figures",
+    "cli": "checks types files nn tasks training runs zoo evaluation figures studies show",
+    "__init__": "nn tasks runs zoo evaluation figures",
 }
-KNOWS_HYDRA = {"runs", "jobs"}
-
-
-def below(place: str) -> set[str]:
-    """Everything that a module or package stands on, directly or not."""
-    direct = set(STANDS_ON[place].split())
-    return direct.union(*(below(lower) for lower in direct))
+KNOW_HYDRA = {"runs", "zoo", "cli/train.py"}
 
 
 def place_of(path: Path) -> str:
-    """``models`` for models/ntm.py, ``learner`` for learner.py."""
+    """``nn`` for nn/network.py, ``types`` for types.py."""
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
@@ -72,60 +51,58 @@ def imported(text: str, package: str = "ntm_lab") -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def imports_of(path: Path) -> set[str]:
-    return set(imported(path.read_text(), ".".join(("ntm_lab", *path.relative_to(SOURCE).parts[:-1]))))
+def imports() -> Iterator[tuple[Path, str]]:
+    """Every file of the package with every module that it imports."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        package = ".".join(("ntm_lab", *path.relative_to(SOURCE).parts[:-1]))
+        yield from ((path, name) for name in imported(path.read_text(), package))
 
 
-each_module = pytest.mark.parametrize(
-    "path", [pytest.param(path, id=str(path.relative_to(SOURCE))) for path in sorted(SOURCE.rglob("*.py"))]
-)
+def arrows(strangers: set[str]) -> Iterator[tuple[str, str]]:
+    """File and top module of every import of a package that is not ours."""
+    for path, name in imports():
+        if name.split(".")[0] in strangers:
+            yield str(path.relative_to(SOURCE)), name.split(".")[0]
 
 
-@each_module
-def test_imports_run_one_way(path: Path) -> None:
-    place = place_of(path)
-    assert place in STANDS_ON, f"{place} is new: give it a place in STANDS_ON of {Path(__file__).name}"
-    allowed = below(place) | {place}
-    own = (name.split(".") for name in imports_of(path) if name.split(".")[0] == "ntm_lab")
-    backwards = {".".join(parts) for parts in own if parts[1] not in allowed}
-    assert not backwards, f"{place} may import {sorted(below(place)) or 'nothing'} of ntm_lab, and not {backwards}"
+def test_imports_run_one_way() -> None:
+    order = [*STANDS_ON]
+    for place, below in STANDS_ON.items():
+        assert set(below.split()) <= set(order[: order.index(place)]), f"{place} must come after all of: {below}"
+    backwards = []
+    for path, name in imports():
+        place, parts = place_of(path), name.split(".")
+        assert place in STANDS_ON, f"{place} is a new room: give it a place in STANDS_ON of {Path(__file__).name}"
+        target = parts[1] if parts[1:] and (parts[1] in STANDS_ON) else "__init__"
+        if parts[0] == "ntm_lab" and target != place and target not in STANDS_ON[place].split():
+            backwards.append(f"{path.relative_to(SOURCE)} -> {name} ({place} may import: {STANDS_ON[place]})")
+    assert not backwards, "\n".join(["imports that run backwards:", *backwards])
 
 
-@each_module
-def test_only_runs_and_jobs_know_hydra(path: Path) -> None:
-    known = {name.split(".")[0] for name in imports_of(path)} & {"hydra", "omegaconf"}
-    assert not known or place_of(path) in KNOWS_HYDRA
+def test_only_runs_know_hydra() -> None:
+    known = {
+        f"{file} -> {name}"
+        for file, name in arrows({"hydra", "omegaconf"})
+        if not KNOW_HYDRA & {file, file.split("/")[0]}
+    }
+    assert not known, f"only {sorted(KNOW_HYDRA)} may know Hydra, but also do {sorted(known)}"
 
 
-@each_module
-def test_only_a_backend_knows_its_compiler(path: Path) -> None:
-    known = {name.split(".")[0] for name in imports_of(path)} & {"numba", "llvmlite", "triton"}
-    assert not known or path.stem in {f"{backend}_{part}" for backend in FAST for part in ("backend", "kernels")}
-
-
-@pytest.mark.parametrize(
-    ("place", "stranger"),
-    [
-        ("models", "tasks"),
-        ("models", "curricula"),
-        ("models", "data"),
-        ("tasks", "ops"),
-        ("tasks", "models"),
-        ("learner", "models"),
-        ("callbacks", "figures"),
-    ],
-)
-def test_strangers_stay_strangers(place: str, stranger: str) -> None:
-    """Whatever is added to STANDS_ON: models know no task, tasks no model; training and callbacks are handed theirs."""
-    assert stranger not in below(place)
+def test_only_a_backend_knows_its_compiler() -> None:
+    compilers = {"numba": "numba", "llvmlite": "numba", "triton": "triton"}
+    assert {*compilers.values()} == {*FAST}
+    known = {
+        f"{file} -> {name}" for file, name in arrows({*compilers}) if not file.startswith(f"fast/{compilers[name]}/")
+    }
+    assert not known, f"a compiler is known outside its folder of fast/: {sorted(known)}"
 
 
 @pytest.mark.parametrize(
     ("statement", "names"),
     [
-        ("import ntm_lab.nn.ntm as ntm, hydra", {"ntm_lab.nn.ntm", "hydra"}),
-        ("from ntm_lab import learner", {"ntm_lab.training.learner"}),
-        ("from ..learner import Learner", {"ntm_lab.training.learner.Learner"}),
+        ("import ntm_lab.nn.network as network, hydra", {"ntm_lab.nn.network", "hydra"}),
+        ("from ntm_lab import tasks", {"ntm_lab.tasks"}),
+        ("from ..training.learner import Learner", {"ntm_lab.training.learner.Learner"}),
         ("from . import copy", {"ntm_lab.tasks.copy"}),
         ("def late():\n    from ntm_lab.runs.run import load", {"ntm_lab.runs.run.load"}),
     ],
@@ -134,19 +111,24 @@ def test_every_kind_of_import_is_seen(statement: str, names: set[str]) -> None:
     assert set(imported(statement, "ntm_lab.tasks")) == names
 
 
-def test_the_package_itself_imports_nothing_heavy() -> None:
-    """`ntm_lab.load` brings Lightning and Hydra in only when it is asked for."""
-    assert not brought_in("import ntm_lab", {"torch", "pytorch_lightning", "hydra", "numba", "triton"})
+def test_few_files_stand_outside_a_room() -> None:
+    files = sorted(path.name for path in SOURCE.glob("*.py"))
+    assert len(files) <= 6, f"more than six files at the top of ntm_lab: {files}"
 
 
-def test_models_bring_in_no_compiler() -> None:
-    """A backend does when it first runs."""
-    assert not brought_in("import ntm_lab.nn, ntm_lab.fast.backends, ntm_lab.fast.sequence", {"numba", "llvmlite"})
-    assert brought_in("import ntm_lab.fast.numba.backend", {"numba", "llvmlite"}) == {"numba", "llvmlite"}
+IN_TURN = (  # what is imported, and what has not come with it
+    ("ntm_lab", "torch numba triton hydra pytorch_lightning"),  # each comes when something asks for it
+    ("ntm_lab.nn, ntm_lab.tasks, ntm_lab.fast.sequence", "numba llvmlite triton hydra pytorch_lightning"),
+    ("ntm_lab.evaluation, ntm_lab.figures", "numba triton hydra omegaconf pytorch_lightning"),
+)
 
 
-def brought_in(statement: str, modules: set[str]) -> set[str]:
-    """Which of the modules are there in a process after the statement."""
-    code = f"{statement}; import sys; print(*({modules!r} & sys.modules.keys()))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(result.stdout.split())
+def test_importing_brings_in_nothing_heavy() -> None:
+    """In one process, one after the other; at last a backend, by which this is known to look in the right place."""
+    code = ["import sys"]
+    for modules, absent in (*IN_TURN, ("ntm_lab.fast.numba.backend", "numba llvmlite")):
+        code += [f"import {modules}", f"print(*({set(absent.split())} & sys.modules.keys()))"]
+    result = subprocess.run([sys.executable, "-c", "\n".join(code)], capture_output=True, text=True, check=True)
+    *brought_in, compilers = [line.split() for line in result.stdout.split("\n")[:-1]]
+    assert dict(zip((modules for modules, _ in IN_TURN), brought_in, strict=True)) == {name: [] for name, _ in IN_TURN}
+    assert sorted(compilers) == ["llvmlite", "numba"]

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_a_closed_pipe_ends_without_a_traceback() -> None:
     code = "from ntm_lab.cli import main; raise SystemExit(main())"

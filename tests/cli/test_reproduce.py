@@ -64,6 +64,7 @@ def reproduce(*arguments: str) -> int:
     return main(["reproduce", *arguments])
 
 
+@pytest.mark.slow
 def test_a_study_is_made_of_the_runs_that_there_are(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     experiment = clone / "conf/experiment/report/tiny.yaml"
     experiment.write_text(experiment.read_text().replace('memory.init: "constant,learned"', 'memory.slots: "0,16"'))

@@ -111,6 +111,7 @@ def refused(ended: Any, says: list[str], folder: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("overrides", "says"), readable([*UNKNOWN, *SIZES, *RANGES, *KINDS]))
 def test_a_bad_setting_is_refused(
     overrides: list[str], says: list[str], train: Train, tiny_ntm: list[str], tmp_path: Path
@@ -151,6 +152,7 @@ def process(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "says"),
     [

@@ -16,6 +16,8 @@ from ntm_lab.files import held
 from ntm_lab.runs.jobs import FAILURE, LOCK, job_name, sweep_jobs
 from ntm_lab.runs.run import CHECKPOINT, CONFIG, RESULTS
 
+pytestmark = pytest.mark.slow
+
 Train = Callable[..., Any]
 
 

@@ -103,6 +103,8 @@ def load(folder: Path) -> dict[str, Any]:
     return torch.load(folder / CHECKPOINT, weights_only=True)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("killed")
 def test_a_killed_run_ends_with_the_same_weights_and_states(killed_and_not: tuple[Path, Path]) -> None:
     whole, killed = (load(folder) for folder in killed_and_not)
     assert whole["global_step"] == killed["global_step"] == STEPS
@@ -119,6 +121,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("killed")
 def test_a_killed_run_has_the_same_curve(killed_and_not: tuple[Path, Path]) -> None:
     whole, killed = (rows(folder) for folder in killed_and_not)
     assert list(whole[0]) == list(killed[0])
@@ -129,6 +133,8 @@ def test_a_killed_run_has_the_same_curve(killed_and_not: tuple[Path, Path]) -> N
     assert seconds == sorted(seconds)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("killed")
 @pytest.mark.parametrize("tag", ["train/cost", "val/cost", "curriculum/length", "addressing/read_0/sharpness"])
 def test_a_killed_run_has_the_same_scalars(tag: str, killed_and_not: tuple[Path, Path]) -> None:
     curves = []
@@ -140,6 +146,8 @@ def test_a_killed_run_has_the_same_scalars(tag: str, killed_and_not: tuple[Path,
     assert curves[0][-1][0] == 4 * STEPS
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("killed")
 def test_a_killed_run_has_the_same_results(killed_and_not: tuple[Path, Path]) -> None:
     whole, killed = (OmegaConf.load(folder / "results.json") for folder in killed_and_not)
     assert whole.test == killed.test
@@ -184,6 +192,37 @@ def test_a_larger_budget_goes_on_as_if_it_had_been_so_from_the_start(
         row["val/cost"] for row in rows(tmp_path / "longer")
     ]
     assert OmegaConf.load(tmp_path / "longer" / "results.json").test[0].n == 5
+
+
+DROPPING = """
+from torch.nn import functional as F
+from ntm_lab.nn.controllers import Feedforward
+
+
+class Dropping(Feedforward):
+    def forward(self, inputs, state):
+        output, state = super().forward(inputs, state)
+        return F.dropout(output, 0.5, self.training), state
+
+    def weights(self):
+        return None
+"""
+
+
+def test_what_a_model_draws_itself_goes_on_too(
+    train: Train, tiny_ntm: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A controller of one's own that drops units by PyTorch's own generator, which nothing else in training uses."""
+    (tmp_path / "own_controller.py").write_text(DROPPING)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = [*tiny_ntm, "controller=feedforward", "controller._target_=own_controller.Dropping"]
+    settings += ["schedule=constant", "stop_at_cost=null"]
+    for name, budget in (("whole", 48), ("longer", 24)):
+        ended = train(*settings, f"max_sequences={budget}", f"hydra.run.dir={tmp_path / name}")
+        assert ended.status == 0, ended.err
+    assert train(f"resume={tmp_path / 'longer'}", "max_sequences=48").status == 0
+    whole, longer = (load(tmp_path / name)["state_dict"] for name in ("whole", "longer"))
+    assert differences(whole, longer) == []
 
 
 def test_what_was_said_before_may_be_said_again(ended: Path, train: Train) -> None:

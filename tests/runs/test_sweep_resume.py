@@ -17,6 +17,8 @@ from ntm_lab.runs.run import RESULTS
 from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.studies.sweeps import Sweep, command, find_sweep, launcher_overrides, run_sweep
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 4
 STEPS = 40
 BASIC = launcher_overrides("basic")

@@ -1,7 +1,5 @@
 """Which settings tell runs apart, and what the arms are called."""
 
-import json
-
 import pandas as pd
 import pytest
 
@@ -10,7 +8,7 @@ from ntm_lab.studies.arms import differing, find_key, name_arms
 
 def table(*runs: dict[str, object], overrides: tuple[str, ...] = ()) -> pd.DataFrame:
     """Runs as `read_runs` gives them: settings, then seed and results."""
-    rows = [{"run": f"runs/{place}", "overrides": json.dumps(overrides)} | run for place, run in enumerate(runs)]
+    rows = [{"run": f"runs/{place}", "overrides": [*overrides]} | run for place, run in enumerate(runs)]
     return pd.DataFrame(rows).assign(seed=range(len(rows)), parameters=7)
 
 
@@ -27,7 +25,7 @@ def test_what_follows_from_a_choice_is_not_named() -> None:
 
 
 def test_what_was_asked_for_comes_first() -> None:
-    runs = CONTROLLERS.assign(overrides=json.dumps(["seed=1", "optimizer.lr=1e-2"]))
+    runs = CONTROLLERS.assign(overrides=[["seed=1", "optimizer.lr=1e-2"]] * len(CONTROLLERS))
     assert differing(runs) == ["optimizer.lr"]
 
 
@@ -56,6 +54,12 @@ def test_values_read_as_they_were_set() -> None:
     )
     arms = name_arms(runs, ["optimizer.lr", "task.start_code", "controller.size"])
     assert arms.tolist() == ["lr=1e-06, start_code=true, size=64", "lr=0.003, start_code=false"]
+
+
+def test_lists_are_told_apart_by_what_is_in_them() -> None:
+    runs = table(*({"task.lengths": [1, longest], "optimizer.betas": [0.9, 0.95]} for longest in (20, 5, 20)))
+    assert differing(runs) == ["task.lengths"]
+    assert name_arms(runs, ["task.lengths"]).tolist() == ["lengths=[1, 20]", "lengths=[1, 5]", "lengths=[1, 20]"]
 
 
 def test_names_that_would_be_alike_are_said_in_full() -> None:

@@ -40,7 +40,7 @@ def runs_of(arms: dict[str, list[float | None]], test: list[list[dict]] | None =
 def lines_of(table: str) -> dict[str, list[str]]:
     """The cells by line; the first two lines are a head of Markdown."""
     head, rule, *lines = table.split("\n")
-    assert rule == "|---|" + "---|" * (head.count("|") - 2)
+    assert rule == "|" + " --- |" * (head.count("|") - 1)
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (head, *lines)]
     return {first: others for first, *others in cells}
 
@@ -144,6 +144,12 @@ def test_a_row_for_every_run() -> None:
     assert not {"test", "overlap"} & {*table.columns} and not table.columns.duplicated().any()
     back = time_to_event(table["sequences_to_solve"], table["sequences"])
     assert back.num_censored() == 1
+
+
+def test_a_list_is_written_as_in_a_config() -> None:
+    runs = runs_of({"one": [400, None]})
+    runs.insert(0, "test.parts", [["a", None], [True]])
+    assert per_run(runs, ["test.parts"])["test.parts"].tolist() == ['["a", null]', "[true]"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 12])

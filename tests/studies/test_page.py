@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ntm_lab.studies import Study, Verdict, page, report
 from ntm_lab.studies.study import NOT_REPRODUCED, REPRODUCED
+from ntm_lab.studies.tables import markdown_of
 
 MADE = {"command": "ntm-lab reproduce figure5", "cores": 2, "failed": []}
 TABLE = pd.DataFrame(
@@ -101,7 +102,7 @@ def test_the_page_tells_all(make: Callable[..., Verdict], out: Path) -> None:
 
 
 def test_a_table_in_markdown() -> None:
-    assert page.markdown_table(TABLE).split("\n") == [
+    assert markdown_of(TABLE).split("\n") == [
         "| arm | runs | bits | seconds | solved |",
         "| --- | ---: | ---: | ---: | --- |",
         "| None | 12,345 | 0.3 | – | True |",

@@ -63,6 +63,12 @@ def test_every_sequence_of_length_one_belongs_to_a_part():
     assert strings(task, 1, 10_000) == training | testing
 
 
+def test_training_finds_the_few_sequences_that_are_not_held_out(generator):
+    task = Copy(held_out=0.99).split("training")
+    vectors = task.sample(64, {"length": 5}, generator).inputs[:, :5, :8]
+    assert not task.is_held_out(vectors, torch.full((64,), 5)).any()
+
+
 @pytest.mark.parametrize("held_out", [0.01, 0.1, 0.5])
 @pytest.mark.parametrize("length", [1, 2, 20, 100])
 def test_held_out_is_a_fraction_of_all_sequences(length, held_out, generator):

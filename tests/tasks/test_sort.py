@@ -37,6 +37,13 @@ def test_targets_are_what_sorting_gives(items, outputs, generator):
         assert batch.mask[row].sum() == answers
 
 
+def test_items_of_the_same_priority_stay_in_order() -> None:
+    """Of more items than an unstable sort leaves in order by chance."""
+    vectors, priority = torch.arange(40.0).reshape(1, 40, 1), torch.arange(40).remainder(2).float()[None]
+    batch = Sort(items=40, outputs=40, bits=1).layout(vectors, priority, tensor([40]))
+    assert batch.targets[0, 41:, 0].tolist() == [*range(1, 40, 2), *range(0, 40, 2)]
+
+
 def test_priorities_are_uniform_between_minus_one_and_one(generator):
     priority = Sort().sample(2000, {"items": 20}, generator).inputs[:, :20, 8]
     assert priority.abs().max() <= 1

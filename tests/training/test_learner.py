@@ -56,6 +56,14 @@ def test_the_loss_is_the_mean_cost_in_bits_and_the_penalty(
     assert run.learner.training_step(batch, 0).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_between_two_steps_no_graph_is_kept(started: Started, tiny_ntm: list[str]) -> None:
+    """It would hold all that a step saved for backward."""
+    run = started(*tiny_ntm, "max_sequences=4")
+    run.fit()
+    kept = [value for value in vars(run.learner).values() if isinstance(value, Tensor)]
+    assert len(run.learner.costs) == 4 and not any(value.requires_grad for value in kept)
+
+
 def test_a_penalty_waits_for_the_descent_and_grows_with_it(started: Started, tiny_ntm: list[str]) -> None:
     """Learned at the first validation, after two steps of 4 sequences; the descent takes 16."""
     descent = ["schedule=until_solved", "schedule.below=1e9", "schedule.patience=1", "schedule.sequences=16"]

@@ -261,6 +261,17 @@ def test_hold_then_cosine_descends_again_while_there_is_room_until_it_is_solved(
     assert schedule.seen == 900
 
 
+@pytest.mark.parametrize(("budget", "again"), [(900, True), (890, False)], ids=["just enough", "one batch too few"])
+def test_hold_then_cosine_descends_again_if_the_budget_is_just_enough(budget: int, again: bool) -> None:
+    """Learned at 300, down at 600: a second descent of 300 ends at 900."""
+    schedule = scheduled(HoldThenCosine, sequences=300, below=0.1, solved=0.01, max_sequences=budget)
+    rate_after(schedule, 300)
+    schedule.observe({"bit_error_rate": 0.05})
+    rate_after(schedule, 300)
+    schedule.observe({"bit_error_rate": 0.05})
+    assert schedule.descent == (0 if again else 1) and not schedule.finished
+
+
 @pytest.mark.parametrize(("reference", "times"), [(None, 1.0), (10, 1.0), (40, 0.5), (1, math.sqrt(10))], ids=str)
 def test_a_reference_batch_scales_the_rate_by_the_square_root(reference: int | None, times: float) -> None:
     """Batches are of 10, the rate is 2, and the schedule does what it does on top."""

@@ -3,21 +3,16 @@
 import math
 from statistics import NormalDist
 
+from scipy.stats import binomtest
 from torch import Tensor
 
 Z = NormalDist().inv_cdf(0.975)  # 1.96: a normal variable is within ±Z standard deviations 95 times in 100
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a probability: Wilson 1927, J. Am. Stat. Assoc. 22:209, which has a width at 0 and 1 too.
-
-    With p = successes / trials, its ends are (p + Z²/2n ± Z √(p (1 − p) / n + Z²/4n²)) / (1 + Z²/n).
-    """
-    share, ratio = successes / trials, Z**2 / trials
-    half = Z * math.sqrt(share * (1 - share) / trials + ratio / (4 * trials))
-    middle = share + ratio / 2
-    low, high = (middle - half) / (1 + ratio), (middle + half) / (1 + ratio)
-    return (0.0 if successes == 0 else low), (1.0 if successes == trials else high)
+    """The 95 % interval of a probability: Wilson 1927, J. Am. Stat. Assoc. 22:209, which has a width at 0 and 1 too."""
+    interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def normal(values: Tensor) -> tuple[float, float] | None:

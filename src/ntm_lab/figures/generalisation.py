@@ -13,13 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ntm_lab.figures.style import BLUE, VERMILION
 from ntm_lab.tasks.answers import measures_of, unit_of
 from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.types import Measure, Ranges
 
 Row = Mapping[str, Any]
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#E4E4E4"  # of Okabe and Ito's palette, told apart by all and by lightness
+GREY = "#E4E4E4"
 DASHES = ("-.", ":", (0, (6, 2)))
 
 
@@ -75,7 +76,7 @@ def _curves(rows: Sequence[Row], axis: str, ranges: Ranges) -> Figure:
         panel.grid(axis="y", color=GREY, linewidth=0.6)
         if measure.name in rows[0]["chance"]:
             chance = [row["chance"][measure.name] for row in rows]
-            panel.plot(values, chance, color=ORANGE, linestyle="--", label="chance")
+            panel.plot(values, chance, color=VERMILION, linestyle="--", label="chance")
             panel.set_yscale("symlog", linthresh=0.1, linscale=0.5)  # from no wrong bit at all to hundreds
             finite = [value for value in (*chance, *(high for _, high in ends)) if math.isfinite(value)]
             panel.set_ylim(-0.03, 2 * max(finite))
@@ -162,7 +163,7 @@ def _frame(
         corner = (left - 0.5, bottom - 0.5)
         panel.add_patch(
             Rectangle(
-                corner, right - left + 1, top - bottom + 1, fill=False, edgecolor=ORANGE, linewidth=3, clip_on=False
+                corner, right - left + 1, top - bottom + 1, fill=False, edgecolor=VERMILION, linewidth=3, clip_on=False
             )
         )
 
@@ -210,7 +211,7 @@ def _chance_gap(panel: Axes, row: Row) -> None:
     cost = measures_of(row)[0].name
     gaps = row["chance"][cost] / count - (np.array(row["by_step"][cost]) - np.array(row["gap_by_step"]))
     means = [part.mean() for part in np.split(gaps, range(window, count, window))]
-    panel.plot(_middles(count, window), means, color=ORANGE, linestyle="--", linewidth=1.2, label="chance")
+    panel.plot(_middles(count, window), means, color=VERMILION, linestyle="--", linewidth=1.2, label="chance")
 
 
 def _middles(count: int, window: int) -> list[float]:

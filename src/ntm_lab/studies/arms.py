@@ -13,8 +13,12 @@ import pandas as pd
 
 # What is no setting, does not bear on the result, or is there a second time under a name of its own.
 NO_SETTING = ("run", "seed", "overrides", "resume", "threads", "log_every", "backend", "folder", "choices.experiment")
-LEFT_OUT = ("test.", "logger.", "callbacks.", "trainer.", "model.controller.", "model.memory.", "model.backend",
-            "choices.logger", "choices.callbacks", "choices.trainer", "model.checkpoint_every")  # fmt: skip
+LEFT_OUT = (
+    *("test.", "logger.", "callbacks.", "trainer.", "choices.logger", "choices.callbacks", "choices.trainer"),
+    *("model.controller.", "model.slots", "model.width", "model.init.", "model.weighting."),  # of other groups
+    *("model.backend", "model.recompute_every"),
+    *("model.memory.", "model.checkpoint_every"),  # what runs of version 0.1 call some of these
+)
 
 
 def differing(runs: pd.DataFrame) -> list[str]:
@@ -77,8 +81,7 @@ def _settings(runs: pd.DataFrame) -> list[str]:
 def _candidates(runs: pd.DataFrame) -> list[str]:
     """Settings that differ, the most telling first."""
     settings = _settings(runs)
-    overrides = [override for text in runs["overrides"].unique() for override in json.loads(text)]
-    told = [override.split("=")[0].lstrip("+") for override in overrides]
+    told = [override.split("=")[0].lstrip("+") for overrides in runs["overrides"] for override in overrides]
     first = [key for name in told for key in (f"choices.{name}", name) if key in settings]
     chosen = [key for key in settings if key.startswith("choices.")]
     return [
@@ -98,6 +101,8 @@ def _rows(runs: pd.DataFrame, keys: Sequence[str]) -> list[tuple[Hashable, ...]]
 
 def _plain(value: Any) -> Hashable:
     """A value of a column as it is written in a config: a missing one is None."""
+    if isinstance(value, list):
+        return json.dumps(value)
     if value is None or value != value:
         return None
     if isinstance(value, bool | np.bool_):

@@ -1,5 +1,6 @@
 """Runs side by side: a table with a column for every arm, a figure, and a row for every run."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -7,8 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ntm_lab.studies.contrasts import contrasts_of_times
 from ntm_lab.studies.drawing import bits_scale, draw_curves, draw_survival, legend_above, progress_scale, styles
-from ntm_lab.studies.statistics import NONE, holm, logrank, p_value, solving, spread, spread_of_times, success_rate
+from ntm_lab.studies.statistics import NONE, p_value, spread, spread_of_times, success_rate
+from ntm_lab.studies.tables import markdown
 from ntm_lab.tasks.difficulties import in_words
 
 TO_SOLVE = {"sequences": 0, "seconds": 1}  # digits
@@ -38,12 +41,12 @@ def tabulate(runs: pd.DataFrame, solved: float) -> str:
     difficulties = dict.fromkeys(in_words(row["difficulty"]) for test in runs["test"] for row in test)
     tests = [partial(_test, difficulty=difficulty, solved=solved) for difficulty in difficulties]
     parts: list[Callable[[pd.DataFrame], dict[str, str]]] = [_who, *tests, _training]
-    lines = [f"| | {' | '.join(arms)} |", f"|---|{'---|' * len(arms)}"]
+    rows: list[list[str]] = []
     for part in parts:
         columns = [part(arm) for arm in arms.values()]
         for line in dict.fromkeys(line for column in columns for line in column):
-            lines.append(f"| {line} | {' | '.join(column.get(line, NONE) for column in columns)} |")
-    return "\n".join([*lines, *_against_first(arms)])
+            rows.append([line, *(column.get(line, NONE) for column in columns)])
+    return markdown(["", *arms], [*rows, *_against_first(arms)])
 
 
 def _who(runs: pd.DataFrame) -> dict[str, str]:
@@ -77,14 +80,15 @@ def _training(runs: pd.DataFrame) -> dict[str, str]:
     return until | {line: spread(runs[key], digits) for line, (key, digits) in IN_ALL.items()}
 
 
-def _against_first(arms: Mapping[str, pd.DataFrame]) -> list[str]:
+def _against_first(arms: Mapping[str, pd.DataFrame]) -> list[list[str]]:
     """The line of the tests, if there is anything to compare."""
-    first, *others = (solving(arm) for arm in arms.values())
+    first, *others = arms
     if not others:
         return []
-    cells = [NONE, *map(p_value, holm([logrank(first, other) for other in others]))]
-    line = f"sequences until solved: logrank test against {next(iter(arms))}{' (Holm)' if len(others) > 1 else ''}"
-    return [f"| {line} | {' | '.join(cells)} |"]
+    times = {name: (arm["sequences_to_solve"], arm["sequences"]) for name, arm in arms.items()}
+    found = contrasts_of_times({name: (times[first], times[name]) for name in others})
+    line = f"sequences until solved: logrank test against {first}{' (Holm)' if len(others) > 1 else ''}"
+    return [[line, NONE, *(p_value(contrast.p) for contrast in found.values())]]
 
 
 def draw_comparison(runs: pd.DataFrame, curves: pd.DataFrame | None) -> Figure:
@@ -134,7 +138,9 @@ def per_run(runs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
         ]
     )
     columns = ["arm", "run", *(key for key in keys if key not in results), *results.drop(["arm", "test", "overlap"])]
-    return pd.concat([runs[list(dict.fromkeys(columns))], tested], axis=1)
+    shown = runs[list(dict.fromkeys(columns))]
+    plain = shown.map(lambda value: json.dumps(value) if isinstance(value, list) else value)
+    return pd.concat([plain, tested], axis=1)
 
 
 def _arms(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:

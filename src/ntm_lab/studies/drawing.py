@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ntm_lab.figures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 from ntm_lab.studies.statistics import quartile_curve, survival, time_to_event
 
-# Okabe and Ito 2008, "Color Universal Design", dark and light in turn and without their yellow, too light for a line.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
+COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK)  # dark and light in turn
 DASHES = ("-", "--", "-.", ":", (0, (7, 1.5, 1, 1.5, 1, 1.5)), (0, (1, 3)), (0, (9, 3)))
 GREY = "0.9"
 UNITS = {

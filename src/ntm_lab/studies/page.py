@@ -6,7 +6,7 @@ verdict, the lines below the figure, and what it took; and ``report.md``, made o
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ntm_lab.files import write_whole
 from ntm_lab.runs.run import RESULTS
 from ntm_lab.studies import report
 from ntm_lab.studies.study import Study, Verdict
+from ntm_lab.studies.tables import markdown, markdown_of
 
 PAGE = "report.md"
 Facts = dict[str, Any]
@@ -53,7 +54,7 @@ def draw(study: Study, out: Path) -> Verdict:
     verdict = study.judge(table)
     facts: Facts = json.loads((out / f"{study.name}.json").read_text())
     facts |= {"claim": study.claim, "outcome": verdict.outcome, "sentence": verdict.sentence}
-    _write_facts(out, facts | {"summary": markdown_table(study.summarise(table))})
+    _write_facts(out, facts | {"summary": markdown_of(study.summarise(table))})
     write_page(out)
     return verdict
 
@@ -69,7 +70,7 @@ def write_page(out: Path) -> None:
         f"# The report, reproduced ({out.name} form)",
         "Every section was made by the command below it: runs over seeds, table, figure and verdict. The command with"
         " `--redraw` makes it again from the table alone.",
-        _table(["", "asked or claimed", "verdict"], contents),
+        markdown(["", "asked or claimed", "verdict"], contents),
         *(_section(facts) for facts in made),
     ]
     write_whole(out / PAGE, "\n\n".join(parts) + "\n")
@@ -105,27 +106,6 @@ def _section(facts: Facts) -> str:
             took,
         ]
     )
-
-
-def markdown_table(table: pd.DataFrame) -> str:
-    """A table in Markdown: numbers to four digits and on the right, a dash where a value is missing."""
-    numeric = [column.dtype.kind in "iuf" for _, column in table.items()]
-    rows = ([_cell(value) for value in row] for row in table.itertuples(index=False))
-    return _table([str(name) for name in table], rows, numeric)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[bool] = ()) -> str:
-    rule = ["---:" if aligned else "---" for aligned in right or [False] * len(head)]
-    lines = [head, rule, *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    if pd.isna(value):
-        return "–"
-    if isinstance(value, bool | str):
-        return str(value)
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _write_facts(out: Path, facts: Facts) -> None:

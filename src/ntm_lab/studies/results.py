@@ -24,7 +24,7 @@ def read_runs(folder: Folders) -> pd.DataFrame:
     """A row for every ended run at or below the folder or folders, sorted by path.
 
     Columns: ``run`` (its path); every resolved setting by its dotted key (``data.batch_size``, ``memory.init.std``),
-    lists as their JSON text; ``choices.<group>``; and of results.json ``seed``, ``parameters``, ``sequences``,
+    lists as lists; ``choices.<group>``; and of results.json ``seed``, ``parameters``, ``sequences``,
     ``steps``, ``seconds``, ``sequences_to_solve``, ``seconds_to_solve``, ``largest_gradient_norm``, ``stopped_by``,
     ``test`` and ``overlap`` (as they are there: a list of rows, a mapping), with ``solved`` and ``steps_to_solve``
     derived from them. A setting that a run does not have, and the time to solve of one that did not, is missing (NaN).
@@ -94,7 +94,7 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         elif key != "_partial_":
-            yield prefix + key, json.dumps(value) if isinstance(value, list) else value
+            yield prefix + key, value
 
 
 def _curves(run: Path, names: Sequence[str]) -> Iterator[pd.DataFrame]:

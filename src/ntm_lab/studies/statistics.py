@@ -17,6 +17,7 @@ from ntm_lab.evaluation.intervals import wilson
 
 Grid = Sequence[float] | np.ndarray
 NONE = "–"  # in a table, where there is no value
+LEVEL = 0.05  # p-values below this tell two things apart
 
 
 class Rate(NamedTuple):
@@ -26,6 +27,16 @@ class Rate(NamedTuple):
     trials: int
     low: float
     high: float
+
+    @property
+    def is_most(self) -> bool:
+        """Whether the share is surely above one half: the whole interval is."""
+        return self.low > 0.5
+
+    @property
+    def is_few(self) -> bool:
+        """Whether the share is surely below one half."""
+        return self.high < 0.5
 
     def __str__(self) -> str:
         return f"{self.successes} of {self.trials} ({self.low:.0%} to {self.high:.0%})"

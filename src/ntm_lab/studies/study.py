@@ -24,11 +24,14 @@ class Verdict(NamedTuple):
 
 
 def verdict_of_most(rate: Rate, sentence: str) -> Verdict:
-    """Reproduced if the interval of the share of seeds is above one half, not reproduced if it is below; too few seeds
-    if it is neither, or if there are fewer than five."""
-    if rate.trials < MIN_SEEDS or rate.low <= 0.5 <= rate.high:
+    """The rule for a claim about most seeds, wherever one is judged.
+
+    Reproduced if the interval of the share of seeds is above one half, not reproduced if it is below; too few seeds if
+    it is neither, or if there are fewer than five.
+    """
+    if rate.trials < MIN_SEEDS or not (rate.is_most or rate.is_few):
         return Verdict(TOO_FEW, sentence)
-    return Verdict(REPRODUCED if rate.low > 0.5 else NOT_REPRODUCED, sentence)
+    return Verdict(REPRODUCED if rate.is_most else NOT_REPRODUCED, sentence)
 
 
 @dataclass(frozen=True)

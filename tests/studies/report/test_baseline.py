@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from ntm_lab.studies.report.baseline import NAMES, STUDY
 from ntm_lab.studies.study import MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW
@@ -38,6 +39,7 @@ def made_up(long: dict[str, int], short: dict[str, int], seeds: int = 5, forgetf
     return pd.DataFrame(rows)
 
 
+@pytest.mark.slow
 def test_measure_has_validations_and_tests_of_every_run(train: Callable[..., Any], tmp_path: Path) -> None:
     params = ["experiment/report/baseline=ntm_feedforward,short_lstm", "seed=0", f"hydra.sweep.dir={tmp_path}"]
     ended = train("-m", "experiment=report/baseline", *params, *TINY)

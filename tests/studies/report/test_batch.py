@@ -49,6 +49,7 @@ LATE = {1: 60.0, 2: 20.0, 64: 0.5}  # of runs of 64, 32 and 1 seconds: batch 1 h
 NEVER = {1: 99.0, 2: 99.0, 64: 99.0}
 
 
+@pytest.mark.slow
 def test_measure_has_validations_and_tests_of_every_run(train: Callable[..., Any], tmp_path: Path) -> None:
     params = ["experiment/report/batch=ntm,lstm", "data.batch_size=1,4", "seed=0", f"hydra.sweep.dir={tmp_path}"]
     ended = train("-m", "experiment=report/batch", *params, *TINY)
@@ -68,6 +69,7 @@ def test_measure_has_validations_and_tests_of_every_run(train: Callable[..., Any
     assert tests["value"].tolist() == pytest.approx([wrong[0] / 6, wrong[1] / 12, wrong[2] / 24])
 
 
+@pytest.mark.slow
 def test_the_rate_follows_the_batch_size(train: Callable[..., Any], tmp_path: Path) -> None:
     params = ["experiment/report/batch=lstm", "data.batch_size=4,64", "seed=0", "log_every=1"]
     ended = train("-m", "experiment=report/batch", *params, *TINY, f"hydra.sweep.dir={tmp_path}")

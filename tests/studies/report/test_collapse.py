@@ -158,6 +158,7 @@ def sweep(train: Callable[..., Any], tiny_ntm: list[str], tmp_path_factory: pyte
     return folder
 
 
+@pytest.mark.slow
 def test_two_tiny_runs(sweep: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
     monkeypatch.setattr(collapse_table, "SEQUENCES", 20)
     table = STUDY.measure({"collapse": sweep}, False)

@@ -125,6 +125,7 @@ def test_a_column_of_two_panels_for_every_task(form: str, tmp_path: Path) -> Non
     figure.savefig(tmp_path / "figure.png")
 
 
+@pytest.mark.slow
 def test_the_table_of_a_sweep(train: Callable[..., Any], tiny_ntm: list[str], tmp_path: Path) -> None:
     ended = train("-m", "experiment=report/collier2018_copy", *tiny_ntm, "seed=3", f"hydra.sweep.dir={tmp_path}")
     assert ended.status == 0, ended.err
@@ -156,9 +157,9 @@ def test_the_memories_differ_in_where_they_begin_only(started: Callable[..., Run
         arm = f"experiment/report/collier2018={memory}"
         run = started("experiment=report/collier2018_copy", arm, "memory.slots=128")
         weights = dict(run.learner.model.named_parameters())
-        contents = weights["memory.contents.value"]
+        contents = weights["access.contents.value"]
         assert contents.requires_grad and contents.shape == (128, 20)
-        assert float(weights["memory.weightings.logits"].detach().std()) == pytest.approx(0.125, rel=0.2)
+        assert float(weights["access.weightings.logits"].detach().std()) == pytest.approx(0.125, rel=0.2)
         spread[memory] = float(contents.detach().std())
     assert spread == pytest.approx({"constant": 0.0, "learned": 0.028, "random": 0.5}, rel=0.1, abs=1e-9)
 

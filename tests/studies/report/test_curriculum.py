@@ -92,6 +92,7 @@ TINY = {
 SCORED = {"copy": (2 * 3, 5 * 3), "repeat_copy": (5 * 4, 13 * 4), "associative_recall": (9, 9)}  # bits
 
 
+@pytest.mark.slow
 def test_measure_has_all_tasks_and_the_share_of_wrong_bits(
     train: Callable[..., Any], tmp_path: Path, tiny_ntm: list[str]
 ) -> None:

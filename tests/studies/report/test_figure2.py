@@ -46,6 +46,7 @@ GAP = {1: 3.0, 32: 0.5}
 REPORT = made_up({1: 0.02, 32: 0.005}, GAP, fresh=0.3)
 
 
+@pytest.mark.slow
 def test_measure_tells_training_from_validation(train: Callable[..., Any], tmp_path: Path) -> None:
     params = ["experiment/report/figure2=repeated_one,padded", "seed=0,1", f"hydra.sweep.dir={tmp_path}"]
     ended = train("-m", "experiment=report/figure2", *params, *TINY)

@@ -74,6 +74,7 @@ def test_the_untrained_model_says_nothing_of_what_is_harder() -> None:
     assert harder(made_up(learning)).tolist() == pytest.approx([0.8] * 5)
 
 
+@pytest.mark.slow
 def test_measure_has_every_length_at_every_evaluation(
     train: Callable[..., Any], tmp_path: Path, tiny_ntm: list[str]
 ) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from ntm_lab.runs.run import Run
 from ntm_lab.studies.report.init import STUDY
-from ntm_lab.studies.report.init_table import MEMORIES, SETTINGS, WEIGHTINGS, contrasts
+from ntm_lab.studies.report.init_table import MEMORIES, SETTINGS, WEIGHTINGS, compare
 from ntm_lab.studies.study import MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW
 
 EARLY, LATE = [1000, 1200, 1400, 1600, 1800], [3000, 3200, 3400, 3600, 4000]
@@ -70,18 +70,17 @@ def test_what_was_lost_again_is_of_the_runs_that_had_learned() -> None:
 def test_a_random_memory_that_is_kept_is_on_neither_side() -> None:
     table = made_up({})
     changed = made_up({(settings, weighting, "random"): NEVER for settings in SETTINGS for weighting in WEIGHTINGS})
-    assert [contrast.p for contrast in contrasts(table)] == [contrast.p for contrast in contrasts(changed)]
+    assert compare(table) == compare(changed)
 
 
 def test_p_values_are_adjusted_for_six() -> None:
     """Alone, the same times are told apart more surely."""
-    alike, (contrast,) = (
-        contrasts(made_up(LEARNED_LATE)),
-        contrasts(made_up(LEARNED_LATE).query("settings == 'ours' and weighting == 'first_slot'")),
-    )
-    assert alike[0].p == pytest.approx(6 * contrast.p)
+    among_six = compare(made_up(LEARNED_LATE))["ours", "first_slot"]
+    (alone,) = compare(made_up(LEARNED_LATE).query("settings == 'ours' and weighting == 'first_slot'")).values()
+    assert among_six.p == pytest.approx(6 * alone.p)
 
 
+@pytest.mark.slow
 def test_measure_has_every_arm(train: Callable[..., Any], tmp_path: Path, tiny_ntm: list[str]) -> None:
     params = ["memory.weighting=near_uniform", "seed=0", "log_every=2"]
     ended = train("-m", "experiment=report/init", *tiny_ntm, *params, f"hydra.sweep.dir={tmp_path}", NUMBERED)
@@ -99,9 +98,9 @@ def test_an_arm_trains_what_its_name_says(memory: str, started: Callable[..., Ru
     run = started(
         "experiment=report/init", *tiny_ntm, f"memory.init={init}", f"memory.init.trainable={str(trained).lower()}"
     )
-    before = run.learner.model.state_dict()["memory.contents.value"].clone()
+    before = run.learner.model.state_dict()["access.contents.value"].clone()
     run.fit()
-    assert torch.equal(before, run.learner.model.state_dict()["memory.contents.value"]) is not trained
+    assert torch.equal(before, run.learner.model.state_dict()["access.contents.value"]) is not trained
 
 
 def test_the_settings_are_collier_and_beels_but_for_the_batch(composed: Callable[..., Any]) -> None:

@@ -5,10 +5,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
-from ntm_lab.studies.report.learning import behind, read_learning
+from ntm_lab.studies.report.learning import read_learning
 
 
 def run(folder: Path, rates: list[float]) -> None:
@@ -56,19 +55,3 @@ def test_every_run_has_its_own(tmp_path: Path) -> None:
     run(tmp_path / "a", [0.5, 0.5])
     run(tmp_path / "b", [0.5, 0.01])
     assert read_learning(tmp_path)["sequences_to_learn"].isna().tolist() == [True, False]
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        ([1, 2], [3, 4], -4),
-        ([3, None], [1, 2], 4),
-        ([1, None], [2, None], -1),
-        ([None], [None], 0),
-        ([1, 5], [2, 3, 4], 0),
-    ],
-)
-def test_behind_counts_pairs_and_never_is_last(
-    one: list[float | None], other: list[float | None], expected: int
-) -> None:
-    assert behind(pd.Series(one, dtype=float), pd.Series(other, dtype=float)) == expected

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from ntm_lab.studies.drawing import GREY, Style, draw_curves, in_thousands, legend_above, styles
+from ntm_lab.studies.report.chance import GUESSING
 from ntm_lab.studies.report.copying import read_copying, share_of_tests
 from ntm_lab.studies.results import read_curves
-from ntm_lab.studies.statistics import p_value, quartiles, spread, success_rate
+from ntm_lab.studies.statistics import LEVEL, p_value, quartiles, spread, success_rate
 from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
 
 GROUP = "choices.experiment/report/baseline"
@@ -28,9 +29,7 @@ NAMES = {
 PAIRS = (("ntm_lstm", "lstm_3x256"), ("short_ntm", "short_lstm"))  # trained on the same lengths
 ROWS = ([*NAMES][:4], [*NAMES][4:])  # of the figure, by the lengths of training
 LIKE = ("ntm_lstm", "lstm_1x256")  # the same models in the first row
-GUESSING = 0.5  # share of wrong bits
 KNOWN = 0.1  # share of wrong bits below which sequences of a length are said to be known
-LEVEL = 0.05
 KEPT = ["arm", "seed", "parameters", "longest"]
 
 

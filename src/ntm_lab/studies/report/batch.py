@@ -1,7 +1,10 @@
 """Is a batch larger than 1 important for generalisation? NTM and LSTM at seven batch sizes."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
+from ntm_lab.studies.contrasts import Contrast, contrasts
 from ntm_lab.studies.report.batch_page import draw, summarise
 from ntm_lab.studies.report.batch_table import (
     MODELS,
@@ -12,21 +15,20 @@ from ntm_lab.studies.report.batch_table import (
     one_meanwhile,
     tests_of,
 )
-from ntm_lab.studies.report.contrasts import Contrast, contrasts
 from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
 
 
-def _senses(table: pd.DataFrame, model: str) -> dict[str, list[Contrast]]:
+def _senses(table: pd.DataFrame, model: str) -> dict[str, dict[int, Contrast]]:
     """Batch 1 against every larger one, after the same sequences and after the same seconds."""
     larger, length = batches_of(table)[1:], compared_length(table, model)
     of_one = tests_of(table, model, 1, length)
     return {
         f"at length {length} after the same sequences": contrasts(
-            {f"{batch}": (of_one, tests_of(table, model, batch, length)) for batch in larger}
+            {batch: (of_one, tests_of(table, model, batch, length)) for batch in larger}
         ),
         "in validation after the same seconds": contrasts(
             {
-                f"{batch}": (one_meanwhile(table, model, batch), ends_of(table, model, batch)["value"].to_numpy())
+                batch: (one_meanwhile(table, model, batch), ends_of(table, model, batch)["value"].to_numpy())
                 for batch in larger
             }
         ),
@@ -46,16 +48,16 @@ def judge(table: pd.DataFrame) -> Verdict:
     senses = {
         f"{name} {sense}": found for model, name in MODELS.items() for sense, found in _senses(table, model).items()
     }
-    better = [any(contrast.second_lower for contrast in found) for found in senses.values()]
+    better = [any(contrast.second_lower for contrast in found.values()) for found in senses.values()]
     outcome = REPRODUCED if all(better) else MUDDLED if any(better) else NOT_REPRODUCED
     said = [f"{sense} {_sides(found)}" for sense, found in senses.items()]
     return Verdict(outcome, f"By the share of wrong bits, against batch 1: {'; '.join(said)}; {seeds} seeds of each.")
 
 
-def _sides(found: list[Contrast]) -> str:
+def _sides(found: Mapping[int, Contrast]) -> str:
     """Which batch sizes are better and worse than 1."""
-    better = [contrast.condition for contrast in found if contrast.second_lower]
-    worse = [contrast.condition for contrast in found if contrast.first_lower]
+    better = [str(batch) for batch, contrast in found.items() if contrast.second_lower]
+    worse = [str(batch) for batch, contrast in found.items() if contrast.first_lower]
     return f"better with {', '.join(better) or 'none'} and worse with {', '.join(worse) or 'none'}"
 
 

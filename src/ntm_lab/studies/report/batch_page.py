@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from ntm_lab.studies.drawing import COLOURS, DASHES, GREY, Style, draw_curves, styles
 from ntm_lab.studies.report.batch_table import (
-    GUESSING,
     MODELS,
     batches_of,
     compared_length,
@@ -18,6 +17,7 @@ from ntm_lab.studies.report.batch_table import (
     one_meanwhile,
     tests_of,
 )
+from ntm_lab.studies.report.chance import GUESSING
 from ntm_lab.studies.statistics import quartiles, spread
 
 DRAWN = (1, 4, 16, 64)  # batch sizes whose curves are shown

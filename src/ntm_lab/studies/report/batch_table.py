@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ntm_lab.studies.report.chance import GUESSING
 from ntm_lab.studies.report.copying import read_copying, share_of_tests
 from ntm_lab.studies.results import read_curves
 from ntm_lab.studies.statistics import on_grid
 
 MODELS = {"ntm": "NTM", "lstm": "LSTM"}
 TIMES = {"ntm": 4, "lstm": 2}  # the longest sequence of training: how long the tests are that are compared
-GUESSING = 0.5  # share of wrong bits
 KEPT = ["kind", "model", "batch", "seed", "longest"]
 
 

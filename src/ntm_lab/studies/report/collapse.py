@@ -7,7 +7,7 @@ import pandas as pd
 from ntm_lab.studies.report.collapse_figure import draw, label
 from ntm_lab.studies.report.collapse_table import ENTROPIES, RECIPE, REPORT, measure, of_part, runs_that
 from ntm_lab.studies.statistics import NONE, Rate, quartiles, success_rate
-from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+from ntm_lab.studies.study import MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict, verdict_of_most
 
 KEPT = 0.9  # of what a model knows
 
@@ -25,24 +25,22 @@ def without_reads(table: pd.DataFrame) -> dict[int, Rate]:
 def judge(table: pd.DataFrame) -> Verdict:
     """The claim is that the weightings collapse, and that then everything is in the controller.
 
-    Not reproduced if surely less than half of the runs collapse with what the report put together: the 95 % interval of
-    that share is below one half. Otherwise it depends on the lengths at which surely more than half of the collapsed
-    models, of any settings, keep 90 % of what they know without reads: reproduced if these are all lengths, not
-    reproduced if they are none, and a muddled premise if they are some, as then the controller has only the short ones.
-    Too few seeds if the first interval includes one half, or with fewer than five runs.
+    Whether most runs collapse with what the report put together decides first (`verdict_of_most`). If they do, it
+    depends on the lengths at which surely more than half of the collapsed models, of any settings, keep 90 % of what
+    they know without reads: reproduced if these are all lengths, not reproduced if they are none, and a muddled premise
+    if they are some, as then the controller has only the short ones.
     """
     runs = of_part(table, "run")
     report = runs[runs["arm"] == REPORT]
-    if len(report) < MIN_SEEDS:
-        return Verdict(TOO_FEW, f"There are {len(report)} runs with the report's combination.")
+    if report.empty:
+        return Verdict(TOO_FEW, "There are no runs with the report's combination.")
     rate = success_rate(report["collapsed"])
     said = f"With the report's combination {rate} runs collapse"
-    if rate.low <= 0.5 <= rate.high:
-        return Verdict(TOO_FEW, f"{said}.")
-    if rate.high < 0.5:
-        return Verdict(NOT_REPRODUCED, f"{said}.")
+    collapse = verdict_of_most(rate, f"{said}.")
+    if collapse.outcome != REPRODUCED:
+        return collapse
     kept = without_reads(table)
-    inside = [length for length, known in kept.items() if known.low > 0.5]
+    inside = [length for length, known in kept.items() if known.is_most]
     outcome = MUDDLED if inside else NOT_REPRODUCED
     where = (
         f"surely most of them at {', '.join(map(str, inside))} only" if inside else "at no length surely most of them"

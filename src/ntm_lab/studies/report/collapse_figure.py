@@ -6,12 +6,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ntm_lab.studies.drawing import COLOURS, GREY, draw_curves, in_thousands
+from ntm_lab.figures.style import BLACK, BLUE, VERMILION
+from ntm_lab.studies.drawing import GREY, draw_curves, in_thousands
 from ntm_lab.studies.report.collapse_table import LENGTHS, RECIPE, REPORT, of_part, runs_that
 from ntm_lab.studies.statistics import quartiles, success_rate
 
-BLUE, ORANGE, BLACK = COLOURS[0], COLOURS[3], COLOURS[-1]
-STYLES = {"collapsed": {"color": ORANGE, "linestyle": "--"}, "solved": {"color": BLUE, "linestyle": "-"}}
+STYLES = {"collapsed": {"color": VERMILION, "linestyle": "--"}, "solved": {"color": BLUE, "linestyle": "-"}}
 NAMES = {
     RECIPE: "our recipe",
     REPORT: "the report's combination",

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ntm_lab.evaluation import evaluate_ablations
+from ntm_lab.studies.report.chance import chance
 from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.zoo.find import find
 
@@ -80,9 +81,9 @@ def _ablated(run: str) -> Iterator[dict[str, Any]]:
     with warnings.catch_warnings(action="ignore"):  # of settings from which no head can leave: that is asked about
         _, _, task, model = find(run)
     for row in evaluate_ablations(model, task, [{"length": length} for length in LENGTHS], SEQUENCES):
-        length = row["difficulty"]["length"]
-        chance = length * task.output_size / 2
-        yield {"ablation": row["ablation"], "length": length, "wrong_bits": row["wrong_bits"], "chance": chance}
+        guessing = chance(task, [row["difficulty"]])["wrong_bits"]
+        of_row = {"ablation": row["ablation"], "length": row["difficulty"]["length"]}
+        yield of_row | {"wrong_bits": row["wrong_bits"], "chance": guessing}
 
 
 def of_part(table: pd.DataFrame, part: str) -> pd.DataFrame:

@@ -6,7 +6,6 @@ cannot be had in some seconds, so the short form has shorter sequences and fewer
 wrong by chance: the time to something that comes early in learning, not the time to solve.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +14,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import CensoredData
 
+from ntm_lab.studies.contrasts import Times, contrasts_of_times
 from ntm_lab.studies.drawing import bits_scale, draw_curves, draw_survival, legend_above, progress_scale, styles
+from ntm_lab.studies.report.chance import chance
 from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.studies.statistics import (
+    LEVEL,
     NONE,
-    holm,
     logrank,
     median_time,
     p_value,
@@ -28,12 +29,13 @@ from ntm_lab.studies.statistics import (
     time_to_event,
 )
 from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+from ntm_lab.tasks.difficulties import ladder
+from ntm_lab.zoo.find import find
 
 TASKS = {"copy": "copy", "repeat_copy": "repeat copy", "associative_recall": "associative recall"}
 MEMORIES = {"constant": "constant, 1e-6", "learned": "learned, spread 0.03", "random": "random, spread 0.5"}
 CLAIMED = {"copy": 3.5, "repeat_copy": 1.43, "associative_recall": 1.15}  # a learned memory's time, by a constant one's
 CONVERGED = 0.1  # wrong bits per sequence: their mark
-LEVEL = 0.05
 MARKS = {"short": "half of the wrong bits of chance", "full": "0.1 wrong bits"}
 RANGES = ("lengths", "repeats", "items")  # of the tasks
 
@@ -48,10 +50,9 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     parts = []
     for folder in folders.values():
         runs = read_runs(folder).set_index("run")
-        curves = read_curves(folder, ["val/wrong_bits", "val/bit_error_rate"])
-        table = curves.pivot(index=["run", "sequences"], columns="name", values="value").reset_index()
-        rate = table["val/bit_error_rate"]
-        chance = float((table["val/wrong_bits"] / rate)[rate > 0].median()) / 2
+        table = read_curves(folder, ["val/wrong_bits"])
+        task, rungs = find(runs.index[0]).task, int(runs["data.validation_rungs"].iloc[0])  # of all runs
+        guessing = chance(task, ladder(task, rungs))["wrong_bits"]
         parts.append(
             pd.DataFrame(
                 {
@@ -61,9 +62,9 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
                     "memory": table["run"].map(runs["choices.memory.init"]),
                     "seed": table["run"].map(runs["seed"]),
                     "sequences": table["sequences"],
-                    "wrong_bits": table["val/wrong_bits"],
-                    "chance": chance,
-                    "mark": CONVERGED if full else chance / 2,
+                    "wrong_bits": table["value"],
+                    "chance": guessing,
+                    "mark": CONVERGED if full else guessing / 2,
                 }
             )
         )
@@ -72,7 +73,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
 
 def _sizes(run: pd.Series) -> str:
     """``lengths 1 to 10, 32 slots``."""
-    ranges = [(name, json.loads(run[f"task.{name}"])) for name in RANGES if f"task.{name}" in run]
+    ranges = [(name, run[f"task.{name}"]) for name in RANGES if f"task.{name}" in run]
     return ", ".join([*(f"{name} {low} to {high}" for name, (low, high) in ranges), f"{run['memory.slots']} slots"])
 
 
@@ -125,23 +126,25 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """Of every task and memory: how many runs came below the mark, after how many sequences, and against the constant
     memory how many times as long and with what p-value of the logrank test, adjusted by Holm for all lines."""
     times = times_to_mark(table)
-    data = {(str(task), str(memory)): _data(runs) for (task, memory), runs in times.groupby(["task", "memory"])}
-    compared = [(task, memory) for task, memory in data if memory != "constant" and (task, "constant") in data]
-    p_values = holm([logrank(data[task, "constant"], data[task, memory]) for task, memory in compared])
-    adjusted = dict(zip(compared, p_values, strict=True))
+    arms = {(str(task), str(memory)): runs for (task, memory), runs in times.groupby(["task", "memory"])}
+    pairs = {
+        (task, memory): (_times(arms[task, "constant"]), _times(runs))
+        for (task, memory), runs in arms.items()
+        if memory != "constant" and (task, "constant") in arms
+    }
+    found = contrasts_of_times(pairs)
     rows = []
-    for task, memory in ((task, memory) for task in TASKS for memory in MEMORIES if (task, memory) in data):
-        runs = times[(times["task"] == task) & (times["memory"] == memory)]
-        told = (task, memory) in adjusted
+    for task, memory in ((task, memory) for task in TASKS for memory in MEMORIES if (task, memory) in arms):
+        runs, told = arms[task, memory], (task, memory) in found
         rows.append(
             {
                 "task": f"{TASKS[task]}, {_first(table, task, 'sizes')}",
                 "memory": MEMORIES[memory],
                 f"below {_mark(table)}": str(success_rate(runs["first"].notna())),
                 "sequences until then": spread_of_times(runs["first"], runs["ended"], 0),
-                "times constant": _ratio(data[task, "constant"], data[task, memory]) if told else "",
+                "times constant": _ratio(_data(arms[task, "constant"]), _data(runs)) if told else "",
                 "published": f"{CLAIMED[task]:g}" if memory == "learned" else "",
-                "logrank, Holm": p_value(adjusted[task, memory]) if told else "",
+                "logrank, Holm": p_value(found[task, memory].p) if told else "",
             }
         )
     return pd.DataFrame(rows)
@@ -187,9 +190,14 @@ def _first(table: pd.DataFrame, task: str, column: str) -> str:
     return str(table.loc[table["task"] == task, column].iloc[0])
 
 
+def _times(runs: pd.DataFrame) -> Times:
+    """Until they came below the mark."""
+    return runs["first"], runs["ended"]
+
+
 def _data(runs: pd.DataFrame, factor: float = 1.0) -> CensoredData:
-    """The times of an arm, as if it took so many times as long."""
-    return time_to_event(runs["first"] * factor, runs["ended"] * factor)
+    """The times of an arm, as if it took `factor` times as long."""
+    return time_to_event(*(times * factor for times in _times(runs)))
 
 
 def _rank(data: CensoredData) -> tuple[float, int]:

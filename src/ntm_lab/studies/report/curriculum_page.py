@@ -8,7 +8,15 @@ from matplotlib.figure import Figure
 from ntm_lab.studies.drawing import COLOURS, GREY, Style, draw_survival, legend_above, progress_scale, styles
 from ntm_lab.studies.report.curriculum_table import CURRICULA, TASKS, TESTED, by_task, compare, times_of
 from ntm_lab.studies.report.learning import UNITS
-from ntm_lab.studies.statistics import NONE, median_time, p_value, quartiles, spread_of_times, success_rate
+from ntm_lab.studies.statistics import (
+    NONE,
+    median_time,
+    p_value,
+    quartiles,
+    spread_of_times,
+    success_rate,
+    time_to_event,
+)
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -82,5 +90,5 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def _ratio(one: pd.DataFrame, other: pd.DataFrame, unit: str) -> str:
     """How many times as long the one takes, by the medians; a dash where one of them is not known."""
-    first, second = (median_time(times_of(arm, unit)) for arm in (one, other))
+    first, second = (median_time(time_to_event(*times_of(arm, unit))) for arm in (one, other))
     return f"{first / second:.2f}" if first and second else NONE

@@ -1,16 +1,14 @@
-"""The table of `curriculum`, and every curriculum held against uniform."""
+"""The table of `curriculum`, and every curriculum compared with uniform."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from scipy.stats import CensoredData
 
-from ntm_lab.studies.report.contrasts import LEVEL
-from ntm_lab.studies.report.learning import UNITS, behind, read_learning
-from ntm_lab.studies.statistics import holm, logrank, time_to_event
+from ntm_lab.studies.contrasts import Times, contrasts_of_times
+from ntm_lab.studies.report.chance import chance
+from ntm_lab.studies.report.learning import UNITS, read_learning
 from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.types import Task
 from ntm_lab.zoo.find import find
@@ -49,8 +47,8 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
 def _errors(rows: list[dict[str, Any]], task: Task) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, row in zip(("hardest", "beyond"), rows, strict=True):
-        scored = int(task.sample(1, row["difficulty"], torch.Generator()).mask.sum()) * task.output_size  # bits
-        values |= {name: in_words(row["difficulty"]), f"{name}_error": row["wrong_bits"] / scored}
+        share = row["wrong_bits"] / chance(task, [row["difficulty"]])["cost_bits"]
+        values |= {name: in_words(row["difficulty"]), f"{name}_error": share}
     return values
 
 
@@ -64,13 +62,15 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for task, runs in by_task(table):
         arms = {str(name): arm for name, arm in runs.groupby("curriculum")}
-        others = [name for name in CURRICULA if name in arms and name != "uniform"]
-        pairs = [(name, unit) for name in others for unit in TESTED]
-        p_values = holm([logrank(*(times_of(arms[arm], unit) for arm in (name, "uniform"))) for name, unit in pairs])
-        for (name, unit), p in zip(pairs, p_values, strict=True):
-            order = behind(*(arms[arm][f"learned_{unit}"] for arm in (name, "uniform")))
-            told = {"sooner": p < LEVEL and order < 0, "later": p < LEVEL and order > 0}
-            rows.append({"task": task, "curriculum": name, "unit": unit, "p": p} | told)
+        pairs = {
+            (name, unit): (times_of(arms[name], unit), times_of(arms["uniform"], unit))
+            for name in CURRICULA
+            if name in arms and name != "uniform"
+            for unit in TESTED
+        }
+        for (name, unit), contrast in contrasts_of_times(pairs).items():
+            told = {"sooner": contrast.first_lower, "later": contrast.second_lower}
+            rows.append({"task": task, "curriculum": name, "unit": unit, "p": contrast.p} | told)
     return pd.DataFrame(rows)
 
 
@@ -79,6 +79,6 @@ def by_task(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(task, runs) for task in TASKS if len(runs := table[table["task"] == task])]
 
 
-def times_of(runs: pd.DataFrame, unit: str) -> CensoredData:
+def times_of(runs: pd.DataFrame, unit: str) -> Times:
     """Until they learned."""
-    return time_to_event(runs[f"learned_{unit}"], runs[f"ended_{unit}"])
+    return runs[f"learned_{unit}"], runs[f"ended_{unit}"]

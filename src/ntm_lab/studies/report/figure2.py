@@ -1,15 +1,16 @@
 """Figures 2 and 3 of the report on one page: an LSTM learns to copy from one sequence a batch, or from thirty-two."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ntm_lab.studies.report.contrasts import LEVEL, Contrast, contrasts
+from ntm_lab.studies.contrasts import Contrast, contrasts
 from ntm_lab.studies.report.figure2_page import draw, summarise
 from ntm_lab.studies.report.figure2_table import AXES, NAMES, REGIMES, arm_of, ends_of, measure
-from ntm_lab.studies.statistics import on_grid, p_value
+from ntm_lab.studies.statistics import LEVEL, on_grid, p_value
 from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
 
 MARGIN = 0.01  # of the cost of guessing: the validation set is a sample, and the same one for all seeds
@@ -30,9 +31,9 @@ def judge(table: pd.DataFrame) -> Verdict:
         return Verdict(TOO_FEW, f"Of some arm there are only {seeds} seeds.")
     speed, gaps, quality = _speed(table), _gaps(table), _quality(table)
     held = [
-        [contrast.first_lower for contrast in speed],
+        [contrast.first_lower for contrast in speed.values()],
         [gap.p < LEVEL for gap in gaps],
-        [contrast.second_lower for contrast in quality],
+        [contrast.second_lower for contrast in quality.values()],
     ]
     counts = [f"{sum(part)} of {len(part)}" for part in held]
     if all(all(part) for part in held):
@@ -42,13 +43,17 @@ def judge(table: pd.DataFrame) -> Verdict:
     return Verdict(
         outcome,
         f"Batch 1 converges faster than 32 in {counts[0]} senses (validation in bits of 1 against 32: "
-        f"{'; '.join(map(str, speed))}), it overfits in {counts[1]} (validation − training at the end: "
+        f"{_listed(speed)}), it overfits in {counts[1]} (validation − training at the end: "
         f"{'; '.join(map(str, gaps))}), and batch 32 validates better where training costs the same in {counts[2]} "
-        f"(1 against 32: {'; '.join(map(str, quality))}); {seeds} seeds of each.",
+        f"(1 against 32: {_listed(quality)}); {seeds} seeds of each.",
     )
 
 
-def _speed(table: pd.DataFrame) -> list[Contrast]:
+def _listed(found: Mapping[str, Contrast]) -> str:
+    return "; ".join(f"{condition} {contrast}" for condition, contrast in found.items())
+
+
+def _speed(table: pd.DataFrame) -> dict[str, Contrast]:
     """Validation as late on an axis as all runs of both arms have come."""
     conditions = {}
     for regime, pair in REGIMES.items():
@@ -60,7 +65,7 @@ def _speed(table: pd.DataFrame) -> list[Contrast]:
     return contrasts(conditions)
 
 
-def _quality(table: pd.DataFrame) -> list[Contrast]:
+def _quality(table: pd.DataFrame) -> dict[str, Contrast]:
     """Validation when training first costs as little as it comes to in all runs of both arms."""
     conditions = {}
     for regime, pair in REGIMES.items():

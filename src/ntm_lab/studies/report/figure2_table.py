@@ -1,6 +1,5 @@
 """The table of `figure2`: curves of training and validation, and how far the two overlap."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ntm_lab.studies.report.chance import chance
+from ntm_lab.studies.report.copying import copy_of
 from ntm_lab.studies.results import read_curves, read_runs
-from ntm_lab.tasks import Copy
 from ntm_lab.tasks.difficulties import ladder
 
 GROUP = "choices.experiment/report/figure2"
@@ -46,8 +46,7 @@ def _curve(run: pd.Series, curves: pd.DataFrame) -> pd.DataFrame:
     training, validation = (curves[curves["name"] == f"{part}/cost"] for part in ("train", "val"))
     following = np.searchsorted(validation["sequences"], training["sequences"])  # which validation comes next
     before = training["value"].groupby(following).mean().reindex(range(len(validation)))
-    task = _task(run, held_out=0.0)
-    lengths = [rung["length"] for rung in ladder(task, int(run["data.validation_rungs"]))]
+    task = copy_of(run)
     return validation[["sequences", "step", "seconds"]].assign(
         kind="curve",
         arm=run[GROUP],
@@ -55,12 +54,12 @@ def _curve(run: pd.Series, curves: pd.DataFrame) -> pd.DataFrame:
         seed=run["seed"],
         training=((before + before.shift(-1)) / 2).to_numpy(),
         validation=validation["value"],
-        chance=task.bits * sum(lengths) / len(lengths),
+        chance=chance(task, ladder(task, int(run["data.validation_rungs"])))["cost_bits"],
     )
 
 
 def _overlaps(run: pd.Series) -> Iterator[dict[str, Any]]:
-    kept, whole = _task(run, float(run["task.held_out"])), _task(run, held_out=0.0)
+    kept, whole = copy_of(run), copy_of(run, held_out=0.0)
     low, high = kept.ranges["length"]
     drawn = round(run["sequences"] / (high - low + 1))
     for length in range(low, high + 1):
@@ -72,10 +71,6 @@ def _overlaps(run: pd.Series) -> Iterator[dict[str, Any]]:
             "overlap": kept.overlap({"length": length}, drawn),
             "overlap_otherwise": whole.overlap({"length": length}, drawn),
         }
-
-
-def _task(run: pd.Series, held_out: float) -> Copy:
-    return Copy(json.loads(run["task.lengths"]), int(run["task.bits"]), bool(run["task.start_code"]), held_out)
 
 
 def arm_of(table: pd.DataFrame, arm: str, value: str = "validation") -> pd.DataFrame:

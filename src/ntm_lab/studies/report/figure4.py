@@ -7,9 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ntm_lab.studies.drawing import COLOURS, bits_scale, draw_curves, legend_above, progress_scale
+from ntm_lab.studies.report.chance import GUESSING, chance
+from ntm_lab.studies.report.copying import copy_of
 from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.studies.statistics import median_time, solving, spread_of_times, success_rate
-from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+from ntm_lab.studies.study import Study, Verdict, verdict_of_most
 
 CURVES = {"train/cost": "cost_bits", "train/wrong_bits": "wrong_bits"}
 PANELS = {"cost_bits": "cost, bits per sequence", "wrong_bits": "wrong bits per sequence"}
@@ -19,20 +21,21 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     """A row for every point of every run's training curve.
 
     Columns: ``seed``, ``sequences``; ``cost_bits`` and ``wrong_bits`` per sequence, means over the batches since the
-    point before; ``chance_bits``, what guessing costs, of which half are wrong; and of the run ``sequences_to_solve``
-    and ``ended``, in sequences.
+    point before; ``chance_bits``, what guessing costs, the mean over the lengths of training; and of the run
+    ``sequences_to_solve`` and ``ended``, in sequences.
     """
     runs = read_runs(folders["copy"]).set_index("run")
     curves = read_curves(folders["copy"], list(CURVES))
     table = curves.pivot(index=["run", "sequences"], columns="name", values="value").reset_index()
     of_run = runs.loc[table["run"]].reset_index()
-    lengths = of_run["task.lengths"].str.strip("[]").str.split(",", expand=True).astype(float)
+    task = copy_of(runs.iloc[0])  # of all runs
+    low, high = task.ranges["length"]
     return pd.DataFrame(
         {
             "seed": of_run["seed"],
             "sequences": table["sequences"],
             **{column: table[name] for name, column in CURVES.items()},
-            "chance_bits": of_run["task.bits"] * lengths.mean(axis=1),
+            "chance_bits": chance(task, [{"length": length} for length in range(low, high + 1)])["cost_bits"],
             "sequences_to_solve": of_run["sequences_to_solve"],
             "ended": of_run["sequences"],
         }
@@ -46,8 +49,8 @@ def draw(table: pd.DataFrame) -> Figure:
     for axis, (column, title) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):
         curves = table.rename(columns={"seed": "run", column: "value"})
         draw_curves(axis, curves, style, f"median of {table['seed'].nunique()} seeds (thin: every seed)")
-        chance = table["chance_bits"].iloc[0] / (1 if column == "cost_bits" else 2)
-        axis.axhline(chance, color="black", linewidth=1, linestyle="--", label="guessing")
+        guessing = table["chance_bits"].iloc[0] * (1 if column == "cost_bits" else GUESSING)
+        axis.axhline(guessing, color="black", linewidth=1, linestyle="--", label="guessing")
         bits_scale(axis)
         progress_scale(axis, "sequences", table["ended"])
         axis.set_ylabel(title)
@@ -56,20 +59,18 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def judge(table: pd.DataFrame) -> Verdict:
-    """Reproduced if most runs solve the task: if the lower end of the Wilson interval of their share is above a half.
+    """Whether most seeds solve the task (`verdict_of_most`).
 
     Solved is: the validation's bit error rate is below 2e-4, and stays there until the run ends.
     """
     runs = _runs(table)
-    if len(runs) < MIN_SEEDS:
-        return Verdict(TOO_FEW, f"There are {len(runs)} seeds of the NTM on copy; it takes {MIN_SEEDS}.")
     rate, median = success_rate(runs["solved"]), median_time(solving(runs))
     when = f"after {median:,.0f} sequences" if median else f"not within {runs['sequences'].median():,.0f} sequences"
-    return Verdict(
-        REPRODUCED if rate.low > 0.5 else NOT_REPRODUCED,
+    sentence = (
         f"The cost came down to nothing for {rate} of the seeds, in the median {when}; guessing costs"
-        f" {table['chance_bits'].iloc[0]:.0f} bits a sequence.",
+        f" {table['chance_bits'].iloc[0]:.0f} bits a sequence."
     )
+    return verdict_of_most(rate, sentence)
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """Figure 5 of the report: wrong bits by the length of the sequence, through training and far beyond it."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from ntm_lab.studies.drawing import GREY, UNITS, in_thousands, styles
-from ntm_lab.studies.results import read_curves, read_runs
-from ntm_lab.studies.statistics import on_grid, p_value
+from ntm_lab.studies.report.copying import read_copying
+from ntm_lab.studies.results import read_curves
+from ntm_lab.studies.statistics import LEVEL, on_grid, p_value
 from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
 
 CURVE = "far_wrong_bits/length_"
-LEVEL = 0.05
 SHARES = (0, 1 / 6, 1 / 3, 1 / 2, 1)  # of the median run's length: the checkpoints that are drawn and listed
 
 
@@ -27,7 +26,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     Columns: ``seed``, ``sequences`` seen, ``length``, ``wrong_bits`` per sequence, their share of all bits
     (``bit_error_rate``, 0.5 by chance), and ``longest``, the greatest length of training.
     """
-    runs = read_runs(folders["copy"]).set_index("run")
+    runs = read_copying(folders["copy"]).set_index("run")
     curves = read_curves(folders["copy"], [f"{CURVE}*"])
     of_run = runs.loc[curves["run"]].reset_index()
     length = curves["name"].str.removeprefix(CURVE).astype(int)
@@ -38,7 +37,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
             "length": length,
             "wrong_bits": curves["value"],
             "bit_error_rate": curves["value"] / (length * of_run["task.bits"]),
-            "longest": of_run["task.lengths"].map(lambda text: int(re.findall(r"\d+", text)[-1])),
+            "longest": of_run["longest"],
         }
     ).sort_values(["seed", "sequences", "length"], ignore_index=True)
 

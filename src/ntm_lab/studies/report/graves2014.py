@@ -14,11 +14,11 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
+from ntm_lab.studies.contrasts import Contrast, contrasts
 from ntm_lab.studies.drawing import draw_curves, legend_above, progress_scale, styles
 from ntm_lab.studies.results import read_curves, read_runs
-from ntm_lab.studies.statistics import holm, on_grid, p_value
+from ntm_lab.studies.statistics import on_grid, p_value
 from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
 
 TASKS = {  # and the paper's figure
@@ -30,7 +30,6 @@ TASKS = {  # and the paper's figure
 }
 MODELS = {"ntm": "NTM", "lstm": "LSTM"}
 AXES = ("sequences", "seconds")
-LEVEL = 0.05
 SHORT = (
     "Short form: cut off after some 15 s a run.\nSort and n-grams are far from learned\nby then; the full form goes on."
 )
@@ -69,38 +68,30 @@ class Comparison(NamedTuple):
     task: str
     axis: str  # sequences or seconds
     place: float
-    ntm: float  # the median cost there, bits
-    lstm: float
+    costs: Contrast  # of the NTM and the LSTM there, in bits; adjusted by Holm for the tasks of that axis
     lower: int  # in how many seeds the NTM's cost is below the LSTM's
     seeds: int
-    p: float  # of Mann and Whitney's test, two-sided, adjusted by Holm for the tasks of that axis
-
-    @property
-    def is_below(self) -> bool:
-        """Whether the NTM is, and not by chance."""
-        return self.ntm < self.lstm and self.p < LEVEL
 
 
 def compare(table: pd.DataFrame) -> list[Comparison]:
     """Every task that both models were trained on, at equal sequences, then at equal seconds."""
     found = []
     for axis in AXES:
-        alone = [_compare(table, task, axis) for task in TASKS if set(_arms(table, task)) == {*MODELS}]
-        adjusted = holm([comparison.p for comparison in alone])
-        found += [comparison._replace(p=p) for comparison, p in zip(alone, adjusted, strict=True)]
+        places = {task: common_place(arms, axis) for task in TASKS if {*(arms := _arms(table, task))} == {*MODELS}}
+        costs = {task: _costs(_arms(table, task), place, axis) for task, place in places.items()}
+        pairs = {
+            task: (both["ntm"].dropna().to_numpy(), both["lstm"].dropna().to_numpy()) for task, both in costs.items()
+        }
+        for task, contrast in contrasts(pairs).items():
+            lower, seeds = int((costs[task]["ntm"] < costs[task]["lstm"]).sum()), len(costs[task].dropna())
+            found.append(Comparison(task, axis, places[task], contrast, lower, seeds))
     return found
 
 
-def _compare(table: pd.DataFrame, task: str, axis: str) -> Comparison:
-    arms = _arms(table, task)
-    place = common_place(arms, axis)
-    ntm, lstm = (
-        on_grid(arms[model].rename(columns={"seed": "run", "cost": "value"}), [place], axis).iloc[0] for model in MODELS
-    )
-    seeds = ntm.index.intersection(lstm.index)
-    lower = int((ntm[seeds] < lstm[seeds]).sum())
-    p = float(stats.mannwhitneyu(ntm, lstm).pvalue)
-    return Comparison(task, axis, place, float(ntm.median()), float(lstm.median()), lower, len(seeds), p)
+def _costs(arms: Mapping[str, pd.DataFrame], place: float, axis: str) -> pd.DataFrame:
+    """The last cost up to a place: a row for every seed, a column for every model."""
+    curves = {model: arm.rename(columns={"seed": "run", "cost": "value"}) for model, arm in arms.items()}
+    return pd.DataFrame({model: on_grid(curve, [place], axis).iloc[0] for model, curve in curves.items()})
 
 
 def _arms(table: pd.DataFrame, task: str) -> dict[str, pd.DataFrame]:
@@ -132,7 +123,7 @@ def judge(table: pd.DataFrame) -> Verdict:
     if few:
         return Verdict(TOO_FEW, f"It takes {MIN_SEEDS} seeds of every task and model; there are {', '.join(few)}.")
     found = compare(table)
-    below = {axis: sum(one.is_below for one in found if one.axis == axis) for axis in AXES}
+    below = {axis: sum(one.costs.first_lower for one in found if one.axis == axis) for axis in AXES}
     told = [_told(*pair) for pair in zip(found[: len(TASKS)], found[len(TASKS) :], strict=True)]
     head = f"{_form(table)}, the NTM is below the LSTM at equal sequences in {below['sequences']} of the 5 tasks"
     outcome = REPRODUCED if below["sequences"] == len(TASKS) else NOT_REPRODUCED
@@ -145,10 +136,10 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         {
             "task": TASKS[one.task],
             "at equal": f"{one.axis}: {_number(one.place)}",
-            "NTM, bits": _number(one.ntm),
-            "LSTM, bits": _number(one.lstm),
+            "NTM, bits": _number(one.costs.first),
+            "LSTM, bits": _number(one.costs.second),
             "NTM is lower": f"{one.lower} of {one.seeds} seeds",
-            "Mann–Whitney, Holm": p_value(one.p),
+            "Mann–Whitney, Holm": p_value(one.costs.p),
         }
         for one in compare(table)
     )
@@ -188,9 +179,10 @@ def _told(sequences: Comparison, seconds: Comparison) -> str:
     """A task in one sentence."""
     name = TASKS[sequences.task].split(" (")[0].capitalize()
     return (
-        f"{name}: {_number(sequences.ntm)} against {_number(sequences.lstm)} bits after {_number(sequences.place)}"
-        f" sequences, lower in {sequences.lower} of {sequences.seeds} seeds ({p_value(sequences.p)}); after"
-        f" {_number(seconds.place)} s in {seconds.lower} of {seconds.seeds} ({p_value(seconds.p)})."
+        f"{name}: {_number(sequences.costs.first)} against {_number(sequences.costs.second)} bits after"
+        f" {_number(sequences.place)} sequences, lower in {sequences.lower} of {sequences.seeds} seeds"
+        f" ({p_value(sequences.costs.p)}); after {_number(seconds.place)} s in {seconds.lower} of {seconds.seeds}"
+        f" ({p_value(seconds.costs.p)})."
     )
 
 

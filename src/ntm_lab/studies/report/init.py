@@ -1,9 +1,10 @@
 """What is in the memory before the first step: does a constant memory stabilise training, as against a learned one?"""
 
-from collections.abc import Sequence
+import math
 
 import pandas as pd
 
+from ntm_lab.studies.contrasts import Contrast
 from ntm_lab.studies.report.init_page import draw, summarise
 from ntm_lab.studies.report.init_table import (
     CONSTANT,
@@ -11,10 +12,12 @@ from ntm_lab.studies.report.init_table import (
     MEMORIES,
     SETTINGS,
     WEIGHTINGS,
-    contrasts,
+    compare,
+    conditions,
     measure,
+    side,
 )
-from ntm_lab.studies.statistics import success_rate
+from ntm_lab.studies.statistics import p_value, success_rate
 from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
 
 
@@ -28,11 +31,15 @@ def judge(table: pd.DataFrame) -> Verdict:
     sizes = table.groupby(["settings", "weighting", "memory"]).size()
     if len(sizes) < len(SETTINGS) * len(WEIGHTINGS) * len(MEMORIES) or sizes.min() < MIN_SEEDS:
         return Verdict(TOO_FEW, f"Of some arm there are fewer than {MIN_SEEDS} seeds.")
-    found = contrasts(table)
-    sooner = [contrast for contrast in found if contrast.constant_sooner]
-    later = [contrast for contrast in found if contrast.learned_sooner]
+    found = compare(table)
+    said = {
+        (settings, weighting): _said(settings, weighting, runs, found[settings, weighting])
+        for settings, weighting, runs in conditions(table)
+    }
+    sooner = [said[place] for place, contrast in found.items() if contrast.first_lower]
+    later = [said[place] for place, contrast in found.items() if contrast.second_lower]
     outcome = (MUDDLED if later else REPRODUCED) if sooner else NOT_REPRODUCED
-    told = "; ".join(map(str, [*sooner, *later])) or f"the clearest: {min(found, key=lambda contrast: contrast.p)}"
+    told = "; ".join([*sooner, *later]) or f"the clearest: {said[min(found, key=lambda place: found[place].p)]}"
     by_weighting = ", ".join(
         f"{success_rate(table.loc[table['weighting'] == weighting, 'learned'].notna())} {name}"
         for weighting, name in WEIGHTINGS.items()
@@ -40,15 +47,26 @@ def judge(table: pd.DataFrame) -> Verdict:
     return Verdict(
         outcome,
         f"A constant memory learned sooner than a learned one in {len(sooner)} and later in {len(later)} of"
-        f" {len(found)} settings and weightings ({told}). It lost again what it had learned in {_lost(table, CONSTANT)}"
-        f" runs, a learned one in {_lost(table, LEARNED)}. Runs that learned, by where heads look at first:"
-        f" {by_weighting}. There are {sizes.min()} seeds of each memory.",
+        f" {len(found)} settings and weightings ({told}). It lost again what it had learned in"
+        f" {_lost(side(table, CONSTANT))} runs, a learned one in {_lost(side(table, LEARNED))}. Runs that learned, by"
+        f" where heads look at first: {by_weighting}. There are {sizes.min()} seeds of each memory.",
     )
 
 
-def _lost(table: pd.DataFrame, memories: Sequence[str]) -> str:
-    runs = table[table["memory"].isin(memories) & table["learned"].notna()]
-    return f"{int(runs['lost'].sum())} of {len(runs)}"
+def _said(settings: str, weighting: str, runs: pd.DataFrame, contrast: Contrast) -> str:
+    """Both sides under one of the settings and weightings."""
+    sides = [(side(runs, CONSTANT), contrast.first), (side(runs, LEARNED), contrast.second)]
+    told = " against ".join(
+        f"{group['learned'].notna().sum()} of {len(group)} after "
+        + (f"{median:,.0f} sequences" if median < math.inf else f"more than {group['ended'].min():,.0f}")
+        for group, median in sides
+    )
+    return f"{SETTINGS[settings]}, heads {WEIGHTINGS[weighting]}: {told} ({p_value(contrast.p)})"
+
+
+def _lost(runs: pd.DataFrame) -> str:
+    learned = runs[runs["learned"].notna()]
+    return f"{int(learned['lost'].sum())} of {len(learned)}"
 
 
 STUDY = Study(

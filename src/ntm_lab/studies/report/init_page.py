@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ntm_lab.studies.drawing import draw_survival, legend_above, progress_scale, styles
-from ntm_lab.studies.report.init_table import LEARNED, MEMORIES, SETTINGS, WEIGHTINGS, conditions, contrasts
+from ntm_lab.studies.report.init_table import LEARNED, MEMORIES, SETTINGS, WEIGHTINGS, compare, conditions
 from ntm_lab.studies.statistics import p_value, spread_of_times, success_rate
 
 
@@ -31,7 +31,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """A line for every arm: how many runs learned, after how many sequences, how many of these lost it again, how many
     were solved in the end; and against it the constant memories, logrank."""
-    p_values = {(contrast.settings, contrast.weighting): contrast.p for contrast in contrasts(table)}
+    found = compare(table)
     rows = []
     for settings, weighting, here in conditions(table):
         for memory, name in MEMORIES.items():
@@ -48,7 +48,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
                     "after sequences": spread_of_times(runs["learned"], runs["ended"], 0),
                     "lost again": f"{int(runs.loc[learned, 'lost'].sum())} of {int(learned.sum())}",
                     "solved": int(runs["solved"].sum()),
-                    "against constant": p_value(p_values[settings, weighting]) if memory in LEARNED else "",
+                    "against constant": p_value(found[settings, weighting].p) if memory in LEARNED else "",
                 }
             )
     return pd.DataFrame(rows)

@@ -1,15 +1,12 @@
-"""The table of `init`, and constant memories held against learned ones."""
+"""The table of `init`, and constant memories compared with learned ones."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
-from scipy.stats import CensoredData
 
-from ntm_lab.studies.report.contrasts import LEVEL
-from ntm_lab.studies.report.learning import behind, read_learning
-from ntm_lab.studies.statistics import holm, logrank, median_time, p_value, time_to_event
+from ntm_lab.studies.contrasts import Contrast, Times, contrasts_of_times
+from ntm_lab.studies.report.learning import read_learning
 
 GROUP = "choices.experiment/report/init"
 SETTINGS = {"ours": "our recipe, rate 1e-2", "collier2018": "Collier and Beel's, rate 1e-3"}
@@ -48,37 +45,24 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     )
 
 
-class Contrast(NamedTuple):
-    """Constant against learned memories under one of the settings and weightings."""
-
-    settings: str
-    weighting: str
-    constant: pd.DataFrame  # runs
-    learned: pd.DataFrame
-    p: float  # of the logrank test, adjusted after Holm for all contrasts
-
-    @property
-    def constant_sooner(self) -> bool:
-        return self.p < LEVEL and behind(self.constant["learned"], self.learned["learned"]) < 0
-
-    @property
-    def learned_sooner(self) -> bool:
-        return self.p < LEVEL and behind(self.constant["learned"], self.learned["learned"]) > 0
-
-    def __str__(self) -> str:
-        sides = (f"{_count(runs)} after {_median(runs)}" for runs in (self.constant, self.learned))
-        where = f"{SETTINGS[self.settings]}, heads {WEIGHTINGS[self.weighting]}"
-        return f"{where}: {' against '.join(sides)} ({p_value(self.p)})"
+def compare(table: pd.DataFrame) -> dict[tuple[str, str], Contrast]:
+    """Constant against learned memories, by the time until they learned, under every setting and weighting."""
+    return contrasts_of_times(
+        {
+            (settings, weighting): (times_of(side(runs, CONSTANT)), times_of(side(runs, LEARNED)))
+            for settings, weighting, runs in conditions(table)
+        }
+    )
 
 
-def contrasts(table: pd.DataFrame) -> list[Contrast]:
-    """One for each of the settings and weightings, in the order of the mappings above."""
-    found = []
-    for settings, weighting, runs in conditions(table):
-        constant, learned = (runs[runs["memory"].isin(side)] for side in (CONSTANT, LEARNED))
-        found.append(Contrast(settings, weighting, constant, learned, logrank(_times(constant), _times(learned))))
-    p_values = holm([contrast.p for contrast in found])
-    return [contrast._replace(p=p) for contrast, p in zip(found, p_values, strict=True)]
+def side(runs: pd.DataFrame, memories: Sequence[str]) -> pd.DataFrame:
+    """The runs on one side of the claim."""
+    return runs[runs["memory"].isin(memories)]
+
+
+def times_of(runs: pd.DataFrame) -> Times:
+    """Until they learned."""
+    return runs["learned"], runs["ended"]
 
 
 def conditions(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
@@ -88,17 +72,3 @@ def conditions(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
             here = table[(table["settings"] == settings) & (table["weighting"] == weighting)]
             if len(here):
                 yield settings, weighting, here
-
-
-def _times(runs: pd.DataFrame) -> CensoredData:
-    """Until they learned."""
-    return time_to_event(runs["learned"], runs["ended"])
-
-
-def _count(runs: pd.DataFrame) -> str:
-    return f"{runs['learned'].notna().sum()} of {len(runs)}"
-
-
-def _median(runs: pd.DataFrame) -> str:
-    median = median_time(_times(runs))
-    return f"{median:,.0f} sequences" if median else f"more than {runs['ended'].min():,.0f}"

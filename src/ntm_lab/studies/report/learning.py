@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ntm_lab.studies.results import read_curves, read_runs
@@ -26,9 +25,3 @@ def read_learning(folder: Path) -> pd.DataFrame:
     since = curves["run"].map(runs.set_index("run")["sequences_to_learn"])
     lost = curves[(curves["sequences"] > since) & (curves["value"] >= LOST)]
     return runs.assign(lost=runs["run"].isin(lost["run"]))
-
-
-def behind(one: pd.Series, other: pd.Series) -> int:
-    """In how many pairs of runs the other learned first, minus in how many the one did; NaN is never."""
-    first, second = (times.fillna(np.inf).to_numpy() for times in (one, other))
-    return int((first[:, None] > second).sum()) - int((first[:, None] < second).sum())
