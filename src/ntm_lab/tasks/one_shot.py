@@ -59,7 +59,7 @@ class OneShot(BaseTask):
         """0: no image of testing is one of training."""
         return 0.0
 
-    def sample(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
+    def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         ways, shots = self.expand(difficulty, batch_size)
         most_ways, most_shots = int(ways.max()), int(shots.max())
         self._check_enough(most_ways, most_shots)
