@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from ntm_lab.runs.run import build, build_trainer, open_loggers
-from ntm_lab.training.metrics import cost_bits
+from ntm_lab.tasks.answers import cost_bits
 
 CONF = Path(__file__).parents[1] / "conf"
 

@@ -36,7 +36,7 @@ from ntm_lab.checks import at_least, positive
 from ntm_lab.nn import NTM
 from ntm_lab.nn.controllers import LSTM
 from ntm_lab.tasks import Copy
-from ntm_lab.training.metrics import cost_bits
+from ntm_lab.tasks.answers import cost_bits
 from ntm_lab.types import Batch
 
 CONTESTANTS = {"cpu": ["reference", "numba", "nn.LSTM", "plain"], "cuda": ["reference", "triton", "nn.LSTM", "plain"]}

@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     """Sequences and what is asked of them. Steps past a sequence's length are padding."""
 
     inputs: Tensor  # (B, T, I)
-    targets: Tensor  # (B, T, O), each 0 or 1
+    targets: Tensor  # (B, T, ·), of the kind that the task's answer says
     mask: Tensor  # (B, T) bool, the steps that are scored
     lengths: Tensor  # (B,) int64, the steps that exist
 
@@ -51,21 +51,146 @@ class Layer(NamedTuple):
     bias: Tensor  # (rows,)
 
 
+class Measure(NamedTuple):
+    """A number that says how well a sequence was answered."""
+
+    name: str  # in rows of results, e.g. ``cost_bits``
+    kind: str  # ``cost``, which every answer has, or ``wrong`` or ``exact``, of answers that are right or wrong
+    words: str  # above a column of a table, e.g. ``cost, bits``
+
+    @property
+    def logged(self) -> str:
+        """Its name in metrics.csv and TensorBoard, where a cost of any kind is ``cost``."""
+        return self.kind if self.kind == "cost" else self.name
+
+    @property
+    def interval(self) -> str:
+        """The name of its interval in rows of results."""
+        return f"{self.kind}_interval"
+
+    @property
+    def title(self) -> str:
+        """What an axis is labelled with."""
+        return "exact sequences" if self.kind == "exact" else f"{self.words} per sequence"
+
+
+class Answer(ABC):
+    """The kind of answer that a task wants at a scored step, and all that follows from it.
+
+    Everything that learns, measures or draws asks here and knows no kind. Outputs are those of a model, (B, T, O);
+    targets (B, T, ·) are of the kind's own shape; a solution is what `Task.solve` returns. What stands at a step
+    outside the mask (B, T), be it NaN, counts for nothing and gets no gradient.
+    """
+
+    measures: tuple[Measure, ...]  # the cost first
+    unit: str  # of the cost, as in ``gap_bits``
+    error_rate: str  # what the error rate is called: see `errors`
+    solved: float = 2e-4  # an error rate below this is a solved task: on copy 4 wrong bits in 256 sequences
+    bounded: bool = True  # whether what `image` returns is in [0, 1]
+    shiftable: bool = False  # whether a step's answer says enough to tell that one was left out or said twice
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """O, the outputs of a model."""
+
+    @abstractmethod
+    def cost(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        """What each sequence costs, summed over its scored steps; differentiable -> (B,)."""
+
+    @abstractmethod
+    def solution_cost(self, solution: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        """As `cost`, of what the task's `solve` returns: the optimum -> (B,)."""
+
+    @abstractmethod
+    def wrong(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Which answers are wrong, (B, T, A) bool for A answers a step; None where none is right or wrong."""
+
+    @abstractmethod
+    def outputs_of(self, solution: Tensor) -> Tensor:
+        """Outputs that decide as a solution does; what they cost is another matter."""
+
+    @abstractmethod
+    def chance(self, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Cost and expected errors of an answer that knows nothing of the sequence, (B,) by name of measure."""
+
+    @abstractmethod
+    def worst(self, targets: Tensor, mask: Tensor) -> Tensor:
+        """What `errors` are a share of, (B,): the scored answers, or the cost of chance where they are not counted."""
+
+    @abstractmethod
+    def check(self, targets: Tensor, mask: Tensor) -> None:
+        """ValueError, which tells what was seen and what is allowed, for targets that are not of this kind."""
+
+    @abstractmethod
+    def image(self, outputs: Tensor) -> Tensor:
+        """Outputs (T, O) as the rows of a picture (T, rows): probabilities, or the numbers themselves."""
+
+    @abstractmethod
+    def image_of_targets(self, targets: Tensor) -> Tensor:
+        """The same rows of targets (T, ·)."""
+
+    def marks(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> list[tuple[int, int]]:
+        """Steps and rows of that picture where something wrong was said, from one sequence (T, ·); none by default."""
+        return []
+
+    @abstractmethod
+    def in_words(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> str:
+        """How one sequence (1, T, ·) was answered."""
+
+    def measure(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Every measure of each sequence, (B,), by its name and in their order."""
+        return {self.measures[0].name: self.cost(outputs, targets, mask)} | self.counts(outputs, targets, mask)
+
+    def measure_solution(self, solution: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """As `measure`, of what the task's `solve` returns."""
+        cost = self.solution_cost(solution, targets, mask)
+        return {self.measures[0].name: cost} | self.counts(self.outputs_of(solution), targets, mask)
+
+    def counts(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """The measures but for the cost: wrong answers, and whether there are none, of each sequence (B,)."""
+        wrong = self.wrong(outputs, targets)
+        if wrong is None:
+            return {}
+        number = (wrong & mask.unsqueeze(-1)).flatten(1).sum(1)
+        _, errors, exact = self.measures
+        return {errors.name: number, exact.name: number == 0}
+
+    @property
+    def errors(self) -> Measure:
+        """The measure whose share of `worst` is the error rate: wrong answers, or the cost where none are counted."""
+        return next((measure for measure in self.measures if measure.kind == "wrong"), self.measures[0])
+
+
 class Task(Protocol):
     """A source of sequences whose difficulty can be chosen."""
 
     input_size: int
-    output_size: int
+    answer: Answer
     ranges: Ranges
     mixable: bool  # whether sequences of different difficulty fit into one batch
+
+    @property
+    def output_size(self) -> int:
+        """O, which follows from the answer."""
+        return self.answer.size
 
     def sample(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         """Draw a batch; an axis of the difficulty is one int for all sequences or a tensor (B,), one int for each."""
         ...
 
     def solve(self, batch: Batch) -> Tensor:
-        """The perfect (or Bayes-optimal) answer, computed without learning: probabilities of a 1, (B, T, O)."""
+        """The perfect (or Bayes-optimal) answer, computed without learning, (B, T, O): probabilities of a 1 for
+        `Bits`, of each symbol for `Symbols`, the values for `Reals`."""
         ...
+
+    def groups(self, batch: Batch) -> tuple[list[str], Tensor] | None:
+        """Names of groups of scored steps, and the place (B, T) int64 of every step's group among them, −1 for none.
+
+        Accuracy is then told for each group, such as for the first, second, … time that something is shown. None, the
+        default, for a task without groups.
+        """
+        return None
 
     def harder(self, difficulty: Difficulty) -> Difficulty:
         """The next step of a naive curriculum, not beyond the ranges."""
@@ -136,7 +261,7 @@ class SequenceModel(nn.Module, ABC):
 
     input_size: int  # I
     output_size: int  # O
-    signals: Mapping[str, Kind]  # what `trace` knows beside the logits
+    signals: Mapping[str, Kind]  # what `trace` knows beside the logits, in the order in which a step computes it
 
     @property
     def slots(self) -> int | None:
@@ -263,7 +388,7 @@ class Access(nn.Module, ABC):
     """
 
     layout: Layout  # of the heads' parameters
-    signals: Mapping[str, Kind]  # of a step, beside the heads' parameters and the reads
+    signals: Mapping[str, Kind]  # of a step, beside the heads' parameters and the reads; in the order of computation
     read_heads: int  # R
     slots: int  # N
     width: int  # W

@@ -11,7 +11,7 @@ from torch import Tensor
 import ntm_lab
 from ntm_lab.evaluation import ABLATIONS, Ablated, evaluate, evaluate_ablations
 from ntm_lab.evaluation.ablations import by_steps, intact, shuffle, storing_steps
-from ntm_lab.nn import LSTM, NTM, controllers
+from ntm_lab.nn import LSTM, NTM, MemoryNetwork, controllers
 from ntm_lab.nn.contents import Random
 from ntm_lab.tasks import AssociativeRecall, Copy, RepeatCopy, Sort
 from ntm_lab.types import Batch, Task
@@ -70,19 +70,24 @@ def deaf(model: NTM) -> None:
 
 def mute(model: NTM) -> None:
     """Erases and adds nothing."""
-    addressing = model.head_sizes[0]
-    model.heads.weight[addressing:] = 0
-    model.heads.bias[addressing:] = torch.tensor([-200.0, 0.0]).repeat_interleave(WIDTH).repeat(HEADS)
+    weights, biases = fields(model)
+    for name, value in (("erase", -200.0), ("add", 0.0)):
+        weights[name].zero_()
+        biases[name].fill_(value)
 
 
 def by_content(model: NTM) -> None:
     """Heads look for their keys only, and do not move."""
-    size = sum(model.address_sizes)
-    for part, values in ((WIDTH + 1, [200.0]), (WIDTH + 2, [-200.0, 200.0, -200.0])):  # gate, shift
-        for head in range(2 * HEADS):
-            places = slice(head * size + part, head * size + part + len(values))
-            model.heads.weight[places] = 0
-            model.heads.bias[places] = torch.tensor(values)
+    weights, biases = fields(model)
+    for name, values in (("gate", [200.0]), ("shift", [-200.0, 200.0, -200.0])):
+        weights[name].zero_()
+        biases[name][:] = torch.tensor(values)
+
+
+def fields(model: MemoryNetwork) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Views of the heads' weights (size, heads, ·) and biases (heads, ·) by field."""
+    layout = model.access.layout
+    return layout.split(model.heads.weight.T), layout.split(model.heads.bias)
 
 
 def test_nothing_taken_away_changes_nothing(model: NTM, batch: Batch) -> None:
@@ -132,7 +137,7 @@ def test_shuffling_moves_slots_and_loses_none(model: NTM, batch: Batch) -> None:
     assert not torch.equal(before.memory, after.memory)
     for old, new in zip(before.memory, after.memory, strict=True):
         assert sorted(old.tolist()) == sorted(new.tolist())
-    assert after._replace(memory=before.memory) == before  # the very same tensors
+    assert after.with_memory(before.memory) == before  # the very same tensors
 
 
 @each

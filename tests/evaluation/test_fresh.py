@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ntm_lab.evaluation import evaluate, fresh
 from ntm_lab.nn import LSTM
 from ntm_lab.tasks import AssociativeRecall, Copy, NGrams, RepeatCopy, Sort
+from ntm_lab.tasks.answers import cost_bits, wrong_bits
 from ntm_lab.tasks.difficulties import hardest, seeded
-from ntm_lab.training.metrics import cost_bits, wrong_bits
 from ntm_lab.types import Batch, SequenceModel, Task
 
 
@@ -21,6 +21,9 @@ class Oracle(SequenceModel):
         super().__init__()
         self.task, self.certainty = task, certainty
         self.weight = nn.Parameter(torch.zeros(1))
+
+    def initial_state(self, batch_size: int, slots: int | None = None) -> None:
+        """There is none."""
 
     def forward(self, inputs: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
         mask = torch.ones(inputs.shape[:2], dtype=torch.bool)

@@ -21,8 +21,8 @@ def batch_of(task: Task, size: int) -> Batch:
 
 
 def row_of(task: Task, logits: Tensor, batch: Batch) -> dict[str, Any]:
-    scores = Scores.of(logits, batch, task.solve(batch))
-    return brief(hardest(task), scores) | detailed(scores, task.output_size)
+    scores = Scores.of(logits, batch, task.solve(batch), task)
+    return brief(hardest(task), scores, task.answer) | detailed(scores, task.answer)
 
 
 @pytest.fixture

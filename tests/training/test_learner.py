@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ntm_lab.runs.run import Run
-from ntm_lab.types import Batch
+from ntm_lab.types import Answer, Batch, Kind
 
 Started = Callable[..., Run]
 
@@ -27,8 +27,10 @@ def rows(folder: Path, column: str) -> list[dict[str, float]]:
 class SquaredReads:
     """A penalty of its own: the mean square of what was read, times 3."""
 
-    signals = ("reads",)
     once_learned = False
+
+    def wanted(self, signals: Mapping[str, Kind]) -> list[str]:
+        return ["reads"]
 
     def __call__(self, signals: Mapping[str, Tensor], batch: Batch) -> Tensor:
         return 3 * signals["reads"].square().mean()
@@ -109,7 +111,7 @@ def test_results_tell_when_the_task_was_solved_for_good(
     since = max(place for place, rate in enumerate(rates) if rate >= mark) + 1
     assert run.report([])["sequences_to_solve"] is None and 2 < since < len(rates)
 
-    monkeypatch.setattr("ntm_lab.training.learner.SOLVED", mark)
+    monkeypatch.setattr(Answer, "solved", mark)
     again = started(*settings)
     again.fit()
     results = again.report([])
@@ -228,5 +230,10 @@ def test_the_same_seed_gives_the_same_weights(started: Started, tiny_ntm: list[s
 
 
 def test_a_penalty_that_the_model_cannot_serve_is_refused(started: Started, tiny_lstm: list[str]) -> None:
-    with pytest.raises(Exception, match=r"signal 'read_weighting': this model has only hidden"):
+    with pytest.raises(
+        Exception, match=r"^penalty: kinds=\[weighting\]: this model has only signals of the kinds vector$"
+    ):
         started(*tiny_lstm, "penalty=weighting_entropy")
+    by_name = ["penalty=weighting_entropy", "penalty.weighting_entropy.kinds=[]"]
+    with pytest.raises(Exception, match=r"signal 'read_weighting': this model has only hidden"):
+        started(*tiny_lstm, *by_name, "+penalty.weighting_entropy.signals=[read_weighting]")

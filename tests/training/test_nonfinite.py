@@ -1,15 +1,19 @@
 """Where a NaN began, and the batch that is kept as evidence."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from ntm_lab.nn import LSTM, NTM, controllers
+from ntm_lab.nn import DNC, LSTM, MANN, NTM, controllers
+from ntm_lab.nn.access import NTMAccess
 from ntm_lab.nn.contents import Random
 from ntm_lab.nn.weightings import Learned
-from ntm_lab.training.nonfinite import NonFiniteError, stop_nonfinite
+from ntm_lab.training.nonfinite import NonFiniteError, first_signal, stop_nonfinite
 from ntm_lab.types import Batch, SequenceModel
 
 
@@ -42,8 +46,8 @@ def check_names(model: SequenceModel, module: str, parameter: str, batch: Batch,
 @pytest.mark.parametrize(
     ("controller", "module", "parameter"),
     [
-        ("Feedforward", "memory.contents", "memory.contents.value"),
-        ("Feedforward", "memory.weightings", "memory.weightings.logits"),
+        ("Feedforward", "access.contents", "access.contents.value"),
+        ("Feedforward", "access.weightings", "access.weightings.logits"),
         ("Feedforward", "controller.layers.1", "controller.layers.1.bias"),
         ("Feedforward", "heads", "heads.weight"),
         ("Feedforward", "heads", "heads.bias"),
@@ -83,3 +87,53 @@ def test_the_batch_is_kept(batch: Batch, tmp_path: Path) -> None:
     assert f"The batch is in {tmp_path / 'nonfinite_batch.pt'}" in report(build("Feedforward"), batch, tmp_path)
     kept = Batch(**torch.load(tmp_path / "nonfinite_batch.pt", weights_only=True))
     assert all(torch.equal(part, original) for part, original in zip(kept, batch, strict=True))
+
+
+def poisoned(batch: Batch, sequence: int, step: int, value: float = torch.inf) -> Batch:
+    """With one input that is not finite."""
+    inputs = batch.inputs.clone()
+    inputs[sequence, step] = value
+    return batch._replace(inputs=inputs)
+
+
+@pytest.mark.parametrize("model", [NTM, DNC, MANN], ids=lambda model: model.__name__)
+def test_the_earliest_step_is_named_and_its_sequence(model: type[NTM], batch: Batch, tmp_path: Path) -> None:
+    """Step 3 of sequence 0 comes after step 1 of sequence 1; the first parameter of the heads is where it is seen."""
+    network = model(3, 2, "feedforward", size=5, slots=6, width=4)
+    spoilt = poisoned(poisoned(batch, 0, 3, torch.nan), 1, 1, torch.nan)
+    first = next(iter(network.signals))
+    assert first_signal(network, spoilt) == f"{first} at step 1 of sequence 1"
+    assert f"first signal that is not finite: {first} at step 1 of sequence 1; " in report(network, spoilt, tmp_path)
+
+
+def test_padding_is_not_looked_at(batch: Batch) -> None:
+    assert first_signal(build("LSTM"), poisoned(batch, 1, 3, torch.nan)) == "none"
+
+
+@pytest.mark.parametrize("field", ["strength", "gate", "sharpness", "erase", "add"])
+def test_the_head_parameter_that_began_it_is_named(field: str, batch: Batch) -> None:
+    """That one alone, of all that the layer ``heads`` emits."""
+    model = NTM(3, 2, "feedforward", size=5, slots=6, width=4)
+    with torch.no_grad():
+        model.access.layout.split(model.heads.bias)[field].fill_(torch.nan)
+    assert first_signal(model, batch) == f"{field} at step 0 of sequence 0"
+
+
+class Overflowing(NTMAccess):
+    """Its seventh step divides by 0 while it addresses."""
+
+    def step(self, heads: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any, dict[str, Tensor]]:
+        self.steps = getattr(self, "steps", -1) + 1
+        reads, after, signals = super().step(heads, state)
+        if self.steps == 6:  # four steps of the first sequence, then the third of the second
+            signals["write_weighting"] = signals["write_weighting"] / 0
+        return reads, after, signals
+
+
+def test_a_stage_of_addressing_is_named_where_every_module_is_finite(batch: Batch, tmp_path: Path) -> None:
+    network = NTM(3, 2, "feedforward", size=5, slots=6, width=4)
+    network.access.__class__ = Overflowing
+    whole = batch._replace(lengths=torch.tensor([4, 4]))
+    text = report(network, whole, tmp_path)
+    assert "first signal that is not finite: write_weighting at step 2 of sequence 1; " in text
+    assert "first module with an output that is not finite: none; " in text

@@ -217,32 +217,32 @@ def test_cosine_falls_over_the_whole_run() -> None:
 def test_hold_then_cosine_holds_until_learned_then_falls() -> None:
     schedule = scheduled(HoldThenCosine, below=0.01, patience=2, sequences=100, final=0.5)
     for value in (0.0, 0.01, math.nan, 0.009):  # never two in a row below
-        schedule.observe({"bit_error_rate": value})
+        schedule.observe({"error_rate": value})
         assert rate_after(schedule, 200) == 2
-    schedule.observe({"bit_error_rate": 0.0})
+    schedule.observe({"error_rate": 0.0})
     assert rate_after(schedule, 50) == pytest.approx(2 * 0.75)
     for _ in range(3):  # what is heard now changes nothing
-        schedule.observe({"bit_error_rate": 0.0})
+        schedule.observe({"error_rate": 0.0})
     assert rate_after(schedule, 40) > 1
     assert rate_after(schedule, 10) == pytest.approx(1)
     assert schedule.descent == 1 and not schedule.finished
-    schedule.observe({"bit_error_rate": 0.0})
+    schedule.observe({"error_rate": 0.0})
     assert schedule.finished
     for value in (1.0, 1.0):  # too late
-        schedule.observe({"bit_error_rate": value})
+        schedule.observe({"error_rate": value})
     assert schedule.finished and rate_after(schedule, 500) == pytest.approx(1)
 
 
 def test_hold_then_cosine_starts_over_when_what_was_learned_is_lost() -> None:
     schedule = scheduled(HoldThenCosine, patience=2, sequences=100, final=0.5)
     for value in (0.0, 0.0):
-        schedule.observe({"bit_error_rate": value})
+        schedule.observe({"error_rate": value})
     assert rate_after(schedule, 50) == pytest.approx(2 * 0.75)
-    schedule.observe({"bit_error_rate": 1.0})
+    schedule.observe({"error_rate": 1.0})
     assert schedule.descent == 0 and rate_after(schedule, 500) == 2
-    schedule.observe({"bit_error_rate": 0.0})
+    schedule.observe({"error_rate": 0.0})
     assert rate_after(schedule, 10) == 2
-    schedule.observe({"bit_error_rate": 0.0})
+    schedule.observe({"error_rate": 0.0})
     assert rate_after(schedule, 100) == pytest.approx(1)
 
 
@@ -252,7 +252,7 @@ def test_hold_then_cosine_descends_again_while_there_is_room_until_it_is_solved(
     rate_after(schedule, 300)
     heard = []
     for value in (0.05, 0.01, 0.01, 0.01, 0.009):
-        schedule.observe({"bit_error_rate": value})
+        schedule.observe({"error_rate": value})
         heard.append((schedule.descent, schedule.finished))
         if schedule.descent == 0:
             assert rate_after(schedule, 150) == pytest.approx(2 * 0.75)
@@ -280,7 +280,7 @@ def test_schedule_state_goes_through_a_checkpoint(interrupted_at: int) -> None:
     def validations(schedule: HoldThenCosine, values: list[float]) -> list[tuple[float, bool]]:
         heard = []
         for value in values:
-            schedule.observe({"bit_error_rate": value})
+            schedule.observe({"error_rate": value})
             heard.append((rate_after(schedule, 50), schedule.finished))
         return heard
 

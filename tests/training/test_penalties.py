@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ntm_lab.nn import DNC, MANN, NTM
 from ntm_lab.training.penalties import Entropy, entropy_bits
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, Kind
 
 UNIFORM = torch.full((4,), 1 / 4)  # 2 bits
 WEIGHTINGS = ("read_weighting", "write_weighting")
@@ -60,3 +61,38 @@ def test_gradient_is_finite(weighting: Tensor) -> None:
 def test_error_names_setting_and_value() -> None:
     with pytest.raises(ValueError, match=r"^penalty weight=-0\.1: "):
         Entropy(WEIGHTINGS, -0.1)
+
+
+@pytest.mark.parametrize(
+    ("model", "weightings", "distributions"),
+    [
+        (NTM, ["read_weighting", "write_weighting"], ["shift"]),
+        (DNC, ["allocation", "write_weighting", "read_weighting"], ["read_mode"]),
+    ],
+)
+def test_kinds_choose_the_signals_of_any_memory(
+    model: type[NTM] | type[DNC], weightings: list[str], distributions: list[str]
+) -> None:
+    signals = model(3, 2, slots=6, width=4).signals
+    assert Entropy(kinds=["weighting"]).wanted(signals) == weightings
+    assert Entropy(kinds=["distribution"]).wanted(signals) == distributions
+    assert Entropy(["reads"], kinds=["distribution"]).wanted(signals) == ["reads", *distributions]
+
+
+def test_a_kind_that_there_is_not_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"^kinds=\[distribution\]: this model has only signals of the kinds vector, "):
+        Entropy(kinds=["distribution"]).wanted(MANN(3, 2, slots=6, width=4).signals)
+    with pytest.raises(ValueError, match=r"^penalty kinds=gate: must be one of weighting, distribution"):
+        Entropy(kinds=[Kind.GATE])
+    with pytest.raises(ValueError, match=r"^penalty signals=\[\], kinds=\[\]: one of the two must name something"):
+        Entropy()
+
+
+@pytest.mark.parametrize(
+    ("weighting", "bits"),
+    [([0.0, 0.0], 0.0), ([0.5, 0.0], 0.5), ([0.25, 0.25], 1.0)],
+    ids=["nowhere", "half on one", "half on two"],
+)
+def test_a_weighting_may_sum_to_less_than_1(weighting: list[float], bits: float) -> None:
+    """s times the entropy of the shape, and −s log₂ s: for s = ½ one half of 0 or 1 bits, and half a bit."""
+    assert entropy_bits(torch.tensor(weighting)).item() == pytest.approx(bits, abs=1e-5)

@@ -11,8 +11,7 @@ from ntm_lab.evaluation.difficulties import parse
 from ntm_lab.evaluation.generalisation import slots_needed
 from ntm_lab.figures import draw_episode
 from ntm_lab.tasks.difficulties import in_words, label, seeded
-from ntm_lab.training.metrics import cost_bits, wrong_bits
-from ntm_lab.types import Difficulty
+from ntm_lab.types import Batch, Difficulty
 from ntm_lab.zoo.find import Trained, find
 
 
@@ -32,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Draw one sequence and print what was wrong with the answer, and where the picture is.
+    """Draw one sequence and print how it was answered, and where the picture is.
 
     Raises FileNotFoundError and ValueError as `find` does, and ValueError for a difficulty that the task has not.
     """
@@ -46,20 +45,28 @@ def run(arguments: argparse.Namespace) -> None:
         _grow(found, difficulty)
 
     batch = found.task.split("testing").sample(1, difficulty, seeded(arguments.seed, "demo"))
-    with torch.no_grad():
-        signals = found.model.trace(batch.inputs)
-    answer = signals["logits"], batch.targets, batch.mask
-    asked = int(batch.mask.sum()) * found.task.output_size
-    outcome = f"{int(wrong_bits(*answer))} of {asked} bits wrong, cost {float(cost_bits(*answer)):.4g} bits"
     memory = f", {found.model.slots} slots" if found.model.slots else ""
     name = found.folder.resolve().name
-    title = f"{name}: {in_words(difficulty)}{memory}, {outcome}"
+    title = f"{name}: {in_words(difficulty)}{memory}, {_outcome(found, batch)}"
 
     path = arguments.out or Path(f"{name}-{label(difficulty)}.png")
     with writing(path, "--out FILE"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        draw_episode(batch, signals, title).savefig(path)
+        draw_episode(found.model, found.task, batch, title).savefig(path)
     print(f"{title}\npicture in {path}")
+
+
+@torch.no_grad()
+def _outcome(found: Trained, batch: Batch) -> str:
+    """How the sequence was answered; first by how much the cost exceeds the optimum, where that is not 0."""
+    answer, rest = found.task.answer, (batch.targets, batch.mask)
+    outputs, _ = found.model(batch.inputs)
+    told = answer.in_words(outputs, *rest)
+    optimum = float(answer.solution_cost(found.task.solve(batch), *rest))
+    if not optimum:
+        return told
+    above = float(answer.cost(outputs, *rest)) - optimum
+    return f"{above:.4g} {answer.unit.replace('_', ' ')} above the optimum of {optimum:.4g}, {told}"
 
 
 def _grow(found: Trained, difficulty: Difficulty) -> None:

@@ -1,4 +1,4 @@
-"""`ntm-lab evaluate RUN`: cost, wrong bits and exact sequences at any difficulty."""
+"""`ntm-lab evaluate RUN`: cost, wrong answers and exact sequences at any difficulty."""
 
 import argparse
 import json

@@ -5,6 +5,7 @@ from ntm_lab.evaluation.cache import evaluate_cached, is_shipped, open_cache
 from ntm_lab.evaluation.difficulties import far_beyond, parse
 from ntm_lab.evaluation.fresh import evaluate
 from ntm_lab.evaluation.generalisation import Generalisation, generalise
+from ntm_lab.evaluation.scores import chance
 from ntm_lab.evaluation.summary import summary
 from ntm_lab.evaluation.table import table
 
@@ -12,6 +13,7 @@ __all__ = [
     "ABLATIONS",
     "Ablated",
     "Generalisation",
+    "chance",
     "evaluate",
     "evaluate_ablations",
     "evaluate_cached",

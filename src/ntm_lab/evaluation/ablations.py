@@ -1,19 +1,22 @@
 """What a trained memory network still knows when its memory fails it: before it answers, or while it does.
 
 An ablation takes over when the first answer is due. The model runs on by its own equations, from a state that is
-changed before its steps, so that there is no second machine here that could differ from the first.
+changed before its steps, so that there is no second machine here that could differ from the first. Of that state only
+the contents change: they change places, are cleared, or are frozen. Weightings, and a DNC's usage, links and precedence
+or a MANN's usage, stay those of the slots as they were, for they say where to look and not what is there.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ntm_lab.evaluation.fresh import evaluate
-from ntm_lab.nn import NetworkState
+from ntm_lab.nn import MemoryNetwork, NetworkState
 from ntm_lab.tasks.difficulties import seeded
-from ntm_lab.types import Batch, Difficulty, Kind, SequenceModel, Task
+from ntm_lab.types import Access, Batch, Difficulty, Kind, SequenceModel, Task
 
 Change = Callable[[NetworkState], NetworkState]
 Outcome = tuple[Tensor, NetworkState]
@@ -30,15 +33,33 @@ def intact(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: t
 def reads_zeroed(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
     """Controller and output layer get 0 for what the read heads return, and for what they last returned.
 
-    Before every step the memory is emptied, of which a weighting of any kind reads 0. Where heads then look differs
-    from what it would have been, but nothing of that is ever seen again.
+    Emptying the memory would not do: a DNC reads what it wrote in the same step.
     """
-    empty, nothing = torch.zeros_like(stored.memory), torch.zeros_like(stored.reads)
-    return by_steps(model, inputs, stored, lambda state: state.with_memory(empty)._replace(reads=nothing))
+    blind = cast(MemoryNetwork, copy.copy(model))  # another network of the same parts
+    blind._modules = {**model._modules, "access": Unread(blind.access)}
+    blind.backend = "reference"
+    return blind(inputs, stored._replace(reads=torch.zeros_like(stored.reads)))
+
+
+class Unread(Access):
+    """An access that goes on as it does, but for its reads, which are 0."""
+
+    def __init__(self, access: Access) -> None:
+        super().__init__()
+        self.access, self.layout = access, access.layout
+        self.signals, self.slots, self.width = access.signals, access.slots, access.width
+        self.read_heads = access.read_heads
+
+    def initial_state(self, batch_size: int, slots: int | None = None) -> Any:
+        return self.access.initial_state(batch_size, slots)
+
+    def step(self, heads: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any, dict[str, Tensor]]:
+        reads, after, signals = self.access.step(heads, state)
+        return torch.zeros_like(reads), after, signals
 
 
 def memory_frozen(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
-    """No write takes effect any more."""
+    """What a step writes is gone before the next; a DNC, which writes and then reads, still reads it in that step."""
     return by_steps(model, inputs, stored, lambda state: state.with_memory(stored.memory))
 
 

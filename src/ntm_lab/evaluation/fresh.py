@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ntm_lab.checks import at_least
 from ntm_lab.evaluation.scores import Scores, brief, detailed
+from ntm_lab.tasks.answers import check_targets
 from ntm_lab.tasks.difficulties import seeded
 from ntm_lab.types import Difficulty, SequenceModel, Task
 
@@ -25,7 +26,8 @@ def evaluate(
     details: bool = False,
     advance: Callable[[int], Any] = lambda sequences: None,
 ) -> list[dict[str, Any]]:
-    """A row for every difficulty: ``difficulty``, ``n``, and per sequence ``cost_bits``, ``wrong_bits`` and ``exact``.
+    """A row for every difficulty: ``difficulty``, ``n``, and the mean of every measure of the task's answer: per
+    sequence ``cost_bits``, ``wrong_bits`` (of `Symbols` ``wrong_symbols``) and ``exact``; of `Reals` ``squared_error``.
 
     Where even the perfect answer has a cost, ``optimum_bits`` stands beside it. The sequences depend on the seed alone
     and are none that a run trains or validates on. With ``details`` a row has also, intervals being of 95 %,
@@ -34,12 +36,13 @@ def evaluate(
     ``slots``            of the model's memory, if it has one
     ``cost_interval``    of the mean, normal, as ``wrong_interval``; None for a single sequence
     ``exact_interval``   Wilson's
-    ``chance``           ``cost_bits`` and expected ``wrong_bits`` of saying 0.5 always: scored bits and half
-    ``solve``            ``cost_bits``, ``wrong_bits`` and ``exact`` of the task's own solution
-    ``by_step``          lists of mean ``cost_bits`` and ``wrong_bits`` at each scored step
+    ``chance``           cost and expected errors of an answer that knows nothing: see the answer
+    ``solve``            all measures of the task's own solution
+    ``by_group``         the share of right answers in each of the task's groups, if it has some
+    ``by_step``          lists of mean cost and errors at each scored step, if all sequences have equally many
     ===================  ================================================================================
 
-    and where the perfect answer costs nothing
+    and of a task of bits, where the perfect answer costs nothing
 
     ===================  ================================================================================
     ``errors``           sequences with ``wrong_bits_only``, and with something ``doubled`` or ``skipped``, which
@@ -48,14 +51,15 @@ def evaluate(
                          [shift, first scored step that is shifted]
     ===================  ================================================================================
 
-    or where it costs something ``gap_bits``, how much more the model costs, with its ``gap_interval``; ``gap_by_step``,
-    the list of gaps at each scored step; and ``gap_by_window``, which for windows of so many ``steps`` has the lists
-    ``gap_bits``, per step, and ``gap_interval``.
+    or of any task, where it costs something, ``gap_bits`` (of `Reals` ``gap_squared_error``), how much more the model
+    costs, with its ``gap_interval``; ``gap_by_step``, the list of gaps at each scored step; and ``gap_by_window``,
+    which for windows of so many ``steps`` has the lists ``gap_bits``, per step, and ``gap_interval``.
 
     Args:
         advance: is told of every number of sequences that are done, e.g. a progress bar's ``update``.
 
-    Raises ValueError if there is a difficulty that the task has not, before the first is evaluated.
+    Raises ValueError if there is a difficulty that the task has not, before the first is evaluated, and for targets
+    that are not what the task's answer says.
     """
     at_least("test.sequences", sequences, 1)
     difficulties = list(difficulties)
@@ -64,24 +68,26 @@ def evaluate(
     rows = []
     for difficulty, length in zip(difficulties, steps, strict=True):
         generator = seeded(seed, "test")
-        parts = []
+        parts: list[Scores] = []
         remaining = sequences
         while remaining:
             count = min(remaining, max(1, STEPS_AT_ONCE // length))
             batch = examples.sample(count, difficulty, generator)
-            parts.append(Scores.of(_answer(model, batch.inputs), batch, task.solve(batch)))
+            if not parts:
+                check_targets(task, batch)
+            parts.append(Scores.of(_outputs(model, batch.inputs), batch, task.solve(batch), task))
             remaining -= count
             advance(count)
         scores = Scores.joined(parts)
-        row = brief(difficulty, scores)
+        row = brief(difficulty, scores, task.answer)
         if details:
-            row |= ({} if model.slots is None else {"slots": model.slots}) | detailed(scores, task.output_size)
+            row |= ({} if model.slots is None else {"slots": model.slots}) | detailed(scores, task.answer)
         rows.append(row)
     return rows
 
 
-def _answer(model: SequenceModel, inputs: Tensor) -> Tensor:
-    """Logits (B, T, O) on the CPU, of as many sequences at once as memory allows."""
+def _outputs(model: SequenceModel, inputs: Tensor) -> Tensor:
+    """Outputs (B, T, O) on the CPU, of as many sequences at once as memory allows."""
     device = next(model.parameters()).device
     count = len(inputs)
     if model.slots and model.slot_width:

@@ -6,117 +6,147 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from ntm_lab.evaluation.intervals import normal, wilson
 from ntm_lab.evaluation.shifts import find_shifts
 from ntm_lab.evaluation.steps import each_step, scored
-from ntm_lab.training.metrics import cost_bits, cost_bits_of_probabilities, wrong_bits
-from ntm_lab.types import Batch, Difficulty
+from ntm_lab.tasks.answers import accuracy, by_group
+from ntm_lab.types import Answer, Batch, Difficulty, Task
 
 WINDOW = 10  # steps: single ones are too noisy for a curve
 
+Measured = dict[str, Tensor]
+"""Values by name of measure."""
 
-class Scores(NamedTuple):
-    """Of n sequences with P scored steps each; those of `solve` are called optimum."""
 
-    cost: Tensor  # (n,) bits
-    wrong: Tensor  # (n,)
-    optimum_cost: Tensor  # (n,) bits
-    optimum_wrong: Tensor  # (n,)
-    step_cost: Tensor  # (n, P) bits
-    step_wrong: Tensor  # (n, P)
-    step_optimum: Tensor  # (n, P) bits
-    shift: Tensor  # (n,) of `find_shifts`
+class Steps(NamedTuple):
+    """What n sequences came to at each of their P scored steps."""
+
+    measured: Measured  # (n, P) each
+    optimum: Tensor  # (n, P), the cost of `solve`
+    shift: Tensor  # (n,) of `find_shifts`, 0 throughout for an answer of another kind
     start: Tensor  # (n,) likewise
 
+
+class Scores(NamedTuple):
+    """What n sequences came to; `solve` gives the optimum."""
+
+    measured: Measured  # (n,) each
+    optimum: Measured  # (n,) each
+    chance: Measured  # (n,) each
+    groups: dict[str, Tensor]  # (n, 2): how many answers of each of the task's groups are right, and are asked for
+    steps: Steps | tuple[()]  # empty where sequences differ in how many steps are scored
+
     @classmethod
-    def of(cls, logits: Tensor, batch: Batch, solution: Tensor) -> "Scores":
-        """Of one batch, all on the CPU: logits and the task's solution (B, T, O)."""
-        answer, target, best = (scored(values, batch.mask) for values in (logits, batch.targets, solution))
+    def of(cls, outputs: Tensor, batch: Batch, solution: Tensor, task: Task) -> "Scores":
+        """Of one batch, all on the CPU: a model's outputs and the task's solution (B, T, O)."""
+        answer, asked = task.answer, batch.mask.sum(1)
         return cls(
-            cost_bits(logits, batch.targets, batch.mask),
-            wrong_bits(logits, batch.targets, batch.mask),
-            cost_bits_of_probabilities(solution, batch.targets, batch.mask),
-            wrong_bits(solution - 0.5, batch.targets, batch.mask),
-            each_step(cost_bits, answer, target),
-            each_step(wrong_bits, answer, target),
-            each_step(cost_bits_of_probabilities, best, target),
-            *find_shifts(answer, target),
+            answer.measure(outputs, batch.targets, batch.mask),
+            answer.measure_solution(solution, batch.targets, batch.mask),
+            answer.chance(batch.targets, batch.mask),
+            by_group(task, outputs, batch),
+            _steps(answer, outputs, batch, solution) if bool((asked == asked[0]).all()) else (),
         )
 
     @classmethod
     def joined(cls, parts: Sequence["Scores"]) -> "Scores":
         """One after the other."""
-        return cls(*(torch.cat(values) for values in zip(*parts, strict=True)))
-
-    @property
-    def has_optimum(self) -> bool:
-        """Whether even the perfect answer has a cost."""
-        return bool((self.optimum_cost != 0).any())
+        if len({part.steps[1].shape[1] if part.steps else None for part in parts}) > 1:
+            parts = [part._replace(steps=()) for part in parts]
+        joined: Scores = pytree.tree_map(lambda *values: torch.cat(values), *parts)
+        return joined
 
 
-def brief(difficulty: Difficulty, scores: Scores) -> dict[str, Any]:
+def _steps(answer: Answer, outputs: Tensor, batch: Batch, solution: Tensor) -> Steps:
+    said, target, best = (scored(values, batch.mask) for values in (outputs, batch.targets, solution))
+    unshifted = torch.zeros(len(said), dtype=torch.int64), torch.full((len(said),), said.shape[1])
+    return Steps(
+        each_step(answer.measure, said, target),
+        each_step(answer.solution_cost, best, target),
+        *(find_shifts(said, target) if answer.shiftable else unshifted),
+    )
+
+
+def chance(task: Task, difficulty: Difficulty) -> dict[str, float]:
+    """What an answer that knows nothing comes to, per sequence, by name of measure; from one batch of the task."""
+    batch = task.sample(100, difficulty, torch.Generator())
+    return _averages(task.answer.chance(batch.targets, batch.mask))
+
+
+def brief(difficulty: Difficulty, scores: Scores, answer: Answer) -> dict[str, Any]:
     """The row of ``results.json``: means per sequence."""
-    return {
-        "difficulty": dict(difficulty),
-        "n": len(scores.cost),
-        "cost_bits": _mean(scores.cost),
-        "wrong_bits": _mean(scores.wrong),
-        "exact": _mean(scores.wrong == 0),
-    } | ({"optimum_bits": _mean(scores.optimum_cost)} if scores.has_optimum else {})
+    row = {"difficulty": dict(difficulty), "n": len(_cost(scores.measured))} | _averages(scores.measured)
+    return row | ({f"optimum_{answer.unit}": _mean(_cost(scores.optimum))} if _has_optimum(scores) else {})
 
 
-def detailed(scores: Scores, outputs: int) -> dict[str, Any]:
-    """What else can be said, for a task of so many ``outputs`` O a step; see `evaluate`."""
-    n, bits = len(scores.cost), scores.step_cost.shape[1] * outputs
-    row = {
-        "cost_interval": _interval(scores.cost, least=0),  # bits are never negative, as a normal distribution might be
-        "wrong_interval": _interval(scores.wrong, least=0),
-        "exact_interval": list(wilson(int((scores.wrong == 0).sum()), n)),
-        "chance": {"cost_bits": float(bits), "wrong_bits": bits / 2},
-        "solve": {
-            "cost_bits": _mean(scores.optimum_cost),
-            "wrong_bits": _mean(scores.optimum_wrong),
-            "exact": _mean(scores.optimum_wrong == 0),
-        },
-        "by_step": {"cost_bits": _means(scores.step_cost), "wrong_bits": _means(scores.step_wrong)},
-    }
-    return row | (_gap(scores) if scores.has_optimum else {"errors": _errors(scores)})
+def detailed(scores: Scores, answer: Answer) -> dict[str, Any]:
+    """What else can be said; see `evaluate`."""
+    row: dict[str, Any] = {}
+    for measure in answer.measures:
+        values = scores.measured[measure.name]
+        exact = measure.kind == "exact"  # others are never negative, as a normal distribution might be
+        row[measure.interval] = [*wilson(int(values.sum()), len(values))] if exact else _interval(values, least=0)
+    row["chance"] = _averages(scores.chance)
+    row["solve"] = _averages(scores.optimum)
+    if scores.groups:
+        row["by_group"] = accuracy({name: counts.sum(0) for name, counts in scores.groups.items()})
+    if scores.steps:
+        measures = [measure.name for measure in answer.measures if measure.kind != "exact"]
+        row["by_step"] = {name: _means(scores.steps.measured[name]) for name in measures}
+    if _has_optimum(scores):
+        return row | _gap(scores, answer)
+    return row | ({"errors": _errors(scores.steps)} if scores.steps and answer.shiftable else {})
 
 
-def _gap(scores: Scores) -> dict[str, Any]:
+def _has_optimum(scores: Scores) -> bool:
+    """Whether even the perfect answer has a cost."""
+    return bool((_cost(scores.optimum) != 0).any())
+
+
+def _cost(measured: Measured) -> Tensor:
+    return next(iter(measured.values()))
+
+
+def _gap(scores: Scores, answer: Answer) -> dict[str, Any]:
     """How far above the optimum, paired sequence by sequence: in all, at every step, and in windows of steps."""
-    whole = scores.cost.double() - scores.optimum_cost.double()
-    gap = scores.step_cost - scores.step_optimum
-    windows = [window.mean(1) for window in gap.split(WINDOW, dim=1)]
-    return {
-        "gap_bits": _mean(whole),
-        "gap_interval": _interval(whole),
-        "gap_by_step": _means(gap),
-        "gap_by_window": {
+    name = f"gap_{answer.unit}"
+    whole = _cost(scores.measured).double() - _cost(scores.optimum).double()
+    row: dict[str, Any] = {name: _mean(whole), "gap_interval": _interval(whole)}
+    if scores.steps:
+        gap = _cost(scores.steps.measured) - scores.steps.optimum
+        windows = [window.mean(1) for window in gap.split(WINDOW, dim=1)]
+        row["gap_by_step"] = _means(gap)
+        row["gap_by_window"] = {
             "steps": WINDOW,
-            "gap_bits": [_mean(window) for window in windows],
+            name: [_mean(window) for window in windows],
             "gap_interval": [_interval(window) for window in windows],
-        },
-    }
+        }
+    return row
 
 
-def _errors(scores: Scores) -> dict[str, Any]:
+def _errors(steps: Steps) -> dict[str, Any]:
     """How many sequences have errors of which kind, and how many wrong bits each kind makes."""
-    flawed, shifted = scores.wrong > 0, scores.shift != 0
-    after = torch.arange(scores.step_wrong.shape[1]) >= scores.start[:, None]  # (n, P): where it is shifted
+    _, wrong, _ = steps.measured.values()  # (n, P)
+    flawed, shifted = wrong.sum(1) > 0, steps.shift != 0
+    after = torch.arange(wrong.shape[1]) >= steps.start[:, None]  # (n, P): where it is shifted
     return {
         "wrong_bits_only": int((flawed & ~shifted).sum()),
-        "doubled": int((scores.shift > 0).sum()),
-        "skipped": int((scores.shift < 0).sum()),
-        "local_bits": _mean((scores.step_wrong * ~after).sum(1)),
-        "shifted_bits": _mean((scores.step_wrong * after).sum(1)),
-        "shifts": [[int(by), int(step)] for by, step in zip(scores.shift, scores.start, strict=True) if by],
+        "doubled": int((steps.shift > 0).sum()),
+        "skipped": int((steps.shift < 0).sum()),
+        "local_bits": _mean((wrong * ~after).sum(1)),
+        "shifted_bits": _mean((wrong * after).sum(1)),
+        "shifts": [[int(by), int(step)] for by, step in zip(steps.shift, steps.start, strict=True) if by],
     }
 
 
 def _mean(values: Tensor) -> float:
     return float(values.double().mean())
+
+
+def _averages(measured: Measured) -> dict[str, float]:
+    return {name: _mean(values) for name, values in measured.items()}
 
 
 def _means(values: Tensor) -> list[float]:

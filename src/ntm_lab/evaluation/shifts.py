@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ntm_lab.evaluation.steps import each_step
-from ntm_lab.training.metrics import wrong_bits
+from ntm_lab.tasks.answers import wrong_bits
 
 FURTHEST = 8  # steps of shift that are looked for
 MUCH_BETTER = 4  # times fewer wrong bits than in place

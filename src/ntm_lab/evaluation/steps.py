@@ -1,9 +1,11 @@
-"""What the metrics say of whole sequences, of single steps."""
+"""What an answer's measures say of whole sequences, of single steps."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 
 def scored(values: Tensor, mask: Tensor) -> Tensor:
@@ -11,8 +13,9 @@ def scored(values: Tensor, mask: Tensor) -> Tensor:
     return values[mask].unflatten(0, (len(values), -1))
 
 
-def each_step(measure: Callable[[Tensor, Tensor, Tensor], Tensor], values: Tensor, targets: Tensor) -> Tensor:
-    """A function of `training.metrics` at every step alone: (B, P) from values and targets (B, P, O)."""
+def each_step(measure: Callable[[Tensor, Tensor, Tensor], Any], values: Tensor, targets: Tensor) -> Any:
+    """A measure of an answer, or a dict of them, at every step alone: (B, P) from values and targets (B, P, ·)."""
     batch, steps, _ = targets.shape
     mask = torch.ones(batch * steps, 1, dtype=torch.bool, device=targets.device)
-    return measure(values.flatten(0, 1).unsqueeze(1), targets.flatten(0, 1).unsqueeze(1), mask).view(batch, steps)
+    measured = measure(values.flatten(0, 1).unsqueeze(1), targets.flatten(0, 1).unsqueeze(1), mask)
+    return pytree.tree_map(lambda part: part.view(batch, steps), measured)

@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ntm_lab.tasks.answers import measures_of, unit_of
 from ntm_lab.tasks.difficulties import in_words
+from ntm_lab.types import Measure
 
 
 def summary(results: Mapping[str, Any], folder: Path) -> str:
     """A table of the test on fresh sequences, what training took, and where everything is."""
+    rows = results["test"]
+    heads = [f"{measure.words:>{_width(measure)}}" for measure in (measures_of(rows[0]) if rows else ())]
     lines = [
         "",
-        f"{'fresh sequences':<28}{'n':>6}{'cost, bits':>13}{'wrong bits':>13}{'exact':>10}",
-        *(_row(row) for row in results["test"]),
+        f"{'fresh sequences':<28}{'n':>6}{''.join(heads)}",
+        *map(_row, rows),
         "",
         f"{results['model']} on {results['task']}, {results['parameters']:,} parameters, seed {results['seed']}: "
         f"{results['sequences']:,} sequences in {results['seconds']:.1f} s of training, "
@@ -26,6 +30,14 @@ def summary(results: Mapping[str, Any], folder: Path) -> str:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    optimum = f"  (optimum {row['optimum_bits']:.2f} bits)" if "optimum_bits" in row else ""
-    measures = f"{row['cost_bits']:>13.4f}{row['wrong_bits']:>13.4f}{row['exact']:>10.2%}"
-    return f"{in_words(row['difficulty']):<28}{row['n']:>6}{measures}{optimum}"
+    unit = unit_of(row)
+    optimum = f"optimum_{unit}"
+    told = f"  (optimum {row[optimum]:.2f} {unit.replace('_', ' ')})" if optimum in row else ""
+    measures = measures_of(row)
+    cells = [f"{row[m.name]:>{_width(m)}{'.2%' if m.kind == 'exact' else '.4f'}}" for m in measures]
+    return f"{in_words(row['difficulty']):<28}{row['n']:>6}{''.join(cells)}{told}"
+
+
+def _width(measure: Measure) -> int:
+    """Of its column."""
+    return 10 if measure.kind == "exact" else max(13, len(measure.words) + 2)

@@ -5,66 +5,106 @@ from itertools import pairwise, zip_longest
 from statistics import median
 from typing import Any
 
+from ntm_lab.tasks.answers import measures_of, unit_of
 from ntm_lab.tasks.difficulties import in_words
+from ntm_lab.types import Measure
 
 Row = Mapping[str, Any]
 PARTS = 5  # of an answer, by which the position of errors is told
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Detailed rows of `evaluate`: measures with their intervals and yardsticks, then where errors fall and of what
-    kind they are, or by how much the cost exceeds the optimum."""
-    head = ["fresh sequences", "n", "slots", "cost, bits", "wrong bits", "exact", "chance: cost", "wrong bits"]
-    lines = [head]
+    """Detailed rows of `evaluate`: measures with their intervals and yardsticks, then by how much the cost exceeds the
+    optimum, where errors fall and of what kind they are, and how much is right in each group."""
+    measures = measures_of(rows[0])
+    chance = [measure for measure in measures if measure.name in rows[0]["chance"]]
+    yardsticks = [measure.words.partition(",")[0] for measure in chance]  # without the unit
+    yardsticks[0] = f"chance: {yardsticks[0]}"
+    lines = [["fresh sequences", "n", "slots", *(measure.words for measure in measures), *yardsticks]]
     for row in rows:
-        low, high = row["exact_interval"]
         lines.append(
             [
                 in_words(row["difficulty"]),
                 str(row["n"]),
                 str(row.get("slots", "–")),
-                _mean(row["cost_bits"], row["cost_interval"]),
-                _mean(row["wrong_bits"], row["wrong_interval"]),
-                f"{row['exact']:.1%} ({low:.1%} … {high:.1%})",
-                f"{row['chance']['cost_bits']:g}",
-                f"{row['chance']['wrong_bits']:g}",
+                *(_cell(row, measure) for measure in measures),
+                *(f"{row['chance'][measure.name]:g}" for measure in chance),
             ]
         )
-    parts = [aligned(lines), *filter(None, (_gaps(rows), _errors(rows)))]
+    parts = [aligned(lines), *filter(None, (_gaps(rows), _errors(rows), _groups(rows)))]
     return "\n\n".join(parts)
+
+
+def _cell(row: Row, measure: Measure) -> str:
+    """A measure with its interval."""
+    value, interval = row[measure.name], row[measure.interval]
+    if measure.kind != "exact":
+        return _mean(value, interval)
+    low, high = interval
+    return f"{value:.1%} ({low:.1%} … {high:.1%})"
 
 
 def _gaps(rows: Sequence[Row]) -> str | None:
     """By how much the optimum is missed, in all and along the sequence."""
-    rows = [row for row in rows if "gap_bits" in row]
+    unit = unit_of(rows[0])
+    rows = [row for row in rows if f"gap_{unit}" in row]
     if not rows:
         return None
-    lines = [["the optimum", "cost, bits", "wrong bits", "gap to it, bits", *_HEADS]]
+    measures, words = [m for m in measures_of(rows[0]) if m.kind != "exact"], unit.replace("_", " ")
+    lines = [["the optimum", *(measure.words for measure in measures), f"gap to it, {words}", *_HEADS]]
     for row in rows:
-        optimum = [_bits(row["solve"]["cost_bits"]), _bits(row["solve"]["wrong_bits"])]
-        gap = _mean(row["gap_bits"], row["gap_interval"])
-        by_part = [f"{value:.4f}" for value in _in_parts(row["gap_by_step"])]
+        optimum = [_number(row["solve"][measure.name]) for measure in measures]
+        gap = _mean(row[f"gap_{unit}"], row["gap_interval"])
+        by_part = [f"{value:.4f}" for value in _in_parts(row.get("gap_by_step", ()))]
         lines.append([in_words(row["difficulty"]), *optimum, gap, *by_part])
-    return aligned(lines) + f"\n(right: gap in bits per prediction in each of {PARTS} parts of the sequence)"
+    return aligned(lines) + f"\n(right: gap in {words} per prediction in each of {PARTS} parts of the sequence)"
 
 
 def _errors(rows: Sequence[Row]) -> str | None:
-    """Of what kind errors are, and where."""
-    rows = [row for row in rows if "errors" in row and row["wrong_bits"] > 0]
+    """Where errors fall and, of bits, of what kind they are."""
+    errors = next((measure for measure in measures_of(rows[0]) if measure.kind == "wrong"), None)
+    if errors is None:
+        return None
+    rows = [row for row in rows if not any(key.startswith("gap_") for key in row)]
+    rows = [row for row in rows if "by_step" in row and row[errors.name] > 0]
     if not rows:
         return None
-    lines = [["sequences with errors", "wrong bits only", "doubled", "skipped", "shifted from", *_HEADS]]
+    kinds = "errors" in rows[0]
+    lines = [["sequences with errors", *(_KINDS if kinds else ()), *_HEADS]]
     for row in rows:
-        errors = row["errors"]
-        counts = [str(errors[kind]) for kind in ("wrong_bits_only", "doubled", "skipped")]
-        steps = [step + 1 for _, step in errors["shifts"]]
-        start = f"{median(steps):g} of {len(row['by_step']['wrong_bits'])}" if steps else "–"
-        by_part = [f"{value:.3f}" for value in _in_parts(row["by_step"]["wrong_bits"])]
-        lines.append([in_words(row["difficulty"]), *counts, start, *by_part])
+        wrong = row["by_step"][errors.name]
+        by_part = [f"{value:.3f}" for value in _in_parts(wrong)]
+        lines.append([in_words(row["difficulty"]), *(_counts(row["errors"], len(wrong)) if kinds else ()), *by_part])
+    told = f"right: {errors.words} per step in each of {PARTS} parts of the answer)"
+    if not kinds:
+        return f"{aligned(lines)}\n({told}"
     return aligned(lines) + (
         "\n(doubled, skipped: a vector said twice or left out shifts all that follows, from the step told, a median;"
-        f"\nright: wrong bits per step in each of {PARTS} parts of the answer)"
+        f"\n{told}"
     )
+
+
+_KINDS = ("wrong bits only", "doubled", "skipped", "shifted from")
+
+
+def _counts(errors: Mapping[str, Any], steps: int) -> list[str]:
+    """Sequences with each kind of error, and where the shifted ones begin to be."""
+    shifted = [step + 1 for _, step in errors["shifts"]]
+    start = f"{median(shifted):g} of {steps}" if shifted else "–"
+    return [*(str(errors[kind]) for kind in ("wrong_bits_only", "doubled", "skipped")), start]
+
+
+def _groups(rows: Sequence[Row]) -> str | None:
+    """The share of right answers in each of the task's groups."""
+    rows = [row for row in rows if row.get("by_group")]
+    if not rows:
+        return None
+    names = list(dict.fromkeys(name for row in rows for name in row["by_group"]))
+    lines = [["right answers", *names]]
+    for row in rows:
+        shares = [f"{row['by_group'][name]:.1%}" if name in row["by_group"] else "–" for name in names]
+        lines.append([in_words(row["difficulty"]), *shares])
+    return aligned(lines)
 
 
 _HEADS = [f"{part}/{PARTS}" for part in range(1, PARTS + 1)]
@@ -73,16 +113,18 @@ _HEADS = [f"{part}/{PARTS}" for part in range(1, PARTS + 1)]
 def _in_parts(values: Sequence[float]) -> list[float]:
     """Means of `PARTS` parts as even as can be; the values themselves if there are fewer."""
     count = min(PARTS, len(values))
+    if not count:
+        return []
     ends = [round(part * len(values) / count) for part in range(count + 1)]
     return [sum(values[start:end]) / (end - start) for start, end in pairwise(ends)]
 
 
 def _mean(value: float, interval: Sequence[float] | None) -> str:
     """A mean and half the width of its interval, if there is one, to as many places."""
-    return _bits(value) + ("" if interval is None else f" ± {interval[1] - value:.{_places(value)}f}")
+    return _number(value) + ("" if interval is None else f" ± {interval[1] - value:.{_places(value)}f}")
 
 
-def _bits(value: float) -> str:
+def _number(value: float) -> str:
     return f"{value:.{_places(value)}f}"
 
 

@@ -6,15 +6,16 @@ colour map that runs from dark to light for any eye.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ntm_lab.tasks.answers import measures_of, unit_of
 from ntm_lab.tasks.difficulties import in_words
-from ntm_lab.types import Ranges
+from ntm_lab.types import Measure, Ranges
 
 Row = Mapping[str, Any]
 
@@ -22,23 +23,13 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#E4E4E4"  # of Okabe and Ito's palet
 DASHES = ("-.", ":", (0, (6, 2)))
 
 
-class Measure(NamedTuple):
-    """One of the three measures of a row."""
-
-    key: str
-    interval: str
-    title: str
-
-
-MEASURES = (
-    Measure("wrong_bits", "wrong_interval", "wrong bits per sequence"),
-    Measure("cost_bits", "cost_interval", "cost, bits per sequence"),
-    Measure("exact", "exact_interval", "exact sequences"),
-)
+def _panels(rows: Sequence[Row]) -> list[Measure]:
+    """The measures in the order in which they are drawn: errors, cost, exact sequences."""
+    return sorted(measures_of(rows[0]), key=lambda measure: ("wrong", "cost", "exact").index(measure.kind))
 
 
 def draw_generalisation(rows: Sequence[Row], ranges: Ranges, title: str = "") -> Figure:
-    """A panel for every measure: against the axis of difficulty that varies, or a grid of cells where two do.
+    """A panel for every measure of the rows: curves over the axis of difficulty that varies, or cells where two do.
 
     Where even the perfect answer has a cost, the gap to it at every position of the sequence instead. What lies within
     the training ranges is shaded or framed, chance is a dashed line, bands and bars are intervals of 95 %.
@@ -53,7 +44,7 @@ def draw_generalisation(rows: Sequence[Row], ranges: Ranges, title: str = "") ->
     if not rows:
         raise ValueError("a figure of generalisation needs at least one row")
     axes = [axis for axis in ranges if len({row["difficulty"][axis] for row in rows}) > 1] or [next(iter(ranges))]
-    if all("gap_bits" in row for row in rows):
+    if all("gap_by_step" in row for row in rows):
         figure = _gaps(rows, ranges)
     elif len(axes) == 1:
         figure = _curves(rows, axes[0], ranges)
@@ -71,18 +62,19 @@ def draw_generalisation(rows: Sequence[Row], ranges: Ranges, title: str = "") ->
 def _curves(rows: Sequence[Row], axis: str, ranges: Ranges) -> Figure:
     rows = sorted(rows, key=lambda row: row["difficulty"][axis])
     values = [row["difficulty"][axis] for row in rows]
-    figure = Figure((8, 8.5), dpi=130, layout="constrained")
-    panels = figure.subplots(len(MEASURES), 1, sharex=True)
-    for panel, measure in zip(panels, MEASURES, strict=True):
+    measures = _panels(rows)
+    figure = Figure((8, 1 + 2.5 * len(measures)), dpi=130, layout="constrained")
+    panels = figure.subplots(len(measures), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, measure in zip(panels, measures, strict=True):
         _shade(panel, ranges[axis], "training")
-        means = [row[measure.key] for row in rows]
-        ends = [row[measure.interval] or (row[measure.key],) * 2 for row in rows]
+        means = [row[measure.name] for row in rows]
+        ends = [row[measure.interval] or (row[measure.name],) * 2 for row in rows]
         _band(panel, values, ends)
         panel.plot(values, means, color=BLUE, marker="o", markersize=4, label="model")
         panel.set_ylabel(measure.title)
         panel.grid(axis="y", color=GREY, linewidth=0.6)
-        if measure.key in rows[0]["chance"]:
-            chance = [row["chance"][measure.key] for row in rows]
+        if measure.name in rows[0]["chance"]:
+            chance = [row["chance"][measure.name] for row in rows]
             panel.plot(values, chance, color=ORANGE, linestyle="--", label="chance")
             panel.set_yscale("symlog", linthresh=0.1, linscale=0.5)  # from no wrong bit at all to hundreds
             finite = [value for value in (*chance, *(high for _, high in ends)) if math.isfinite(value)]
@@ -115,9 +107,11 @@ def _grids(rows: Sequence[Row], down: str, across: str, ranges: Ranges) -> Figur
     lines = sorted({row["difficulty"][down] for row in rows})
     columns = sorted({row["difficulty"][across] for row in rows})
     at = {(row["difficulty"][down], row["difficulty"][across]): row for row in rows}
-    size = (max(6.0, 2.2 + 0.75 * len(columns)), len(MEASURES) * max(2.2, 1.0 + 0.38 * len(lines)))
+    measures = _panels(rows)
+    size = (max(6.0, 2.2 + 0.75 * len(columns)), len(measures) * max(2.2, 1.0 + 0.38 * len(lines)))
     figure = Figure(size, dpi=130, layout="constrained")
-    for panel, measure in zip(figure.subplots(len(MEASURES), 1, sharex=True), MEASURES, strict=True):
+    panels = figure.subplots(len(measures), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, measure in zip(panels, measures, strict=True):
         _cells(figure, panel, measure, [[at.get((line, column)) for column in columns] for line in lines])
         panel.set_yticks(range(len(lines)), [str(value) for value in lines])
         panel.set_xticks(range(len(columns)), [str(value) for value in columns])
@@ -129,9 +123,9 @@ def _grids(rows: Sequence[Row], down: str, across: str, ranges: Ranges) -> Figur
 
 def _cells(figure: Figure, panel: Axes, measure: Measure, table: Sequence[Sequence[Row | None]]) -> None:
     """Numbers are the measure itself; lightness is its share of chance, since cells have unequally many bits."""
-    of_chance = measure.key != "exact"
+    of_chance = measure.kind != "exact"
     kind: Callable[[Row], float] = (
-        (lambda row: row[measure.key] / row["chance"][measure.key]) if of_chance else (lambda row: row[measure.key])
+        (lambda row: row[measure.name] / row["chance"][measure.name]) if of_chance else (lambda row: row[measure.name])
     )
     shares = np.array([[np.nan if row is None else kind(row) for row in line] for line in table])
     image = panel.imshow(
@@ -141,7 +135,7 @@ def _cells(figure: Figure, panel: Axes, measure: Measure, table: Sequence[Sequen
         for x, row in enumerate(line):
             if row is not None:
                 dark = (shares[y, x] < 0.5) == of_chance
-                panel.text(x, y, _short(row[measure.key], measure), ha="center", va="center", fontsize="small",
+                panel.text(x, y, _short(row[measure.name], measure), ha="center", va="center", fontsize="small",
                            color="white" if dark else "black")  # fmt: skip
     panel.set_title(measure.title, loc="left", fontsize="medium")
     extend = "max" if of_chance and np.nanmax(shares) > 1 else "neither"
@@ -150,7 +144,7 @@ def _cells(figure: Figure, panel: Axes, measure: Measure, table: Sequence[Sequen
 
 
 def _short(value: float, measure: Measure) -> str:
-    if measure.key == "exact":
+    if measure.kind == "exact":
         return f"{value:.0%}"
     return f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
@@ -178,7 +172,7 @@ def _frame(
 
 def _gaps(rows: Sequence[Row], ranges: Ranges) -> Figure:
     figure = Figure((9, 5.5), dpi=130, layout="constrained")
-    panel = figure.subplots()
+    panel, unit = figure.subplots(), unit_of(rows[0])
     rows = sorted(rows, key=lambda row: len(row["gap_by_step"]))
     trained = [
         row for row in rows if all(low <= row["difficulty"][axis] <= high for axis, (low, high) in ranges.items())
@@ -188,7 +182,7 @@ def _gaps(rows: Sequence[Row], ranges: Ranges) -> Figure:
     for place, row in enumerate(rows):
         longest = row is rows[-1]
         window = row["gap_by_window"]
-        gaps, positions = window["gap_bits"], _middles(len(row["gap_by_step"]), window["steps"])
+        gaps, positions = window[f"gap_{unit}"], _middles(len(row["gap_by_step"]), window["steps"])
         if longest:
             ends = [pair or (gap, gap) for pair, gap in zip(window["gap_interval"], gaps, strict=True)]
             _band(panel, positions, ends)
@@ -204,17 +198,17 @@ def _gaps(rows: Sequence[Row], ranges: Ranges) -> Figure:
     panel.axhline(0, color="black", linewidth=0.8)
     panel.set_xlim(0, len(rows[-1]["gap_by_step"]) + 1)
     panel.set_xlabel(f"position of the prediction (means of {rows[-1]['gap_by_window']['steps']})")
-    panel.set_ylabel("cost above the optimum, bits per prediction")
+    panel.set_ylabel(f"cost above the optimum, {unit.replace('_', ' ')} per prediction")
     panel.grid(axis="y", color=GREY, linewidth=0.6)
     panel.legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     return figure
 
 
 def _chance_gap(panel: Axes, row: Row) -> None:
-    """What saying 0.5 always costs more than the optimum."""
+    """What an answer that knows nothing costs more than the optimum; it costs as much at every step."""
     count, window = len(row["gap_by_step"]), row["gap_by_window"]["steps"]
-    bits = row["chance"]["cost_bits"] / count
-    gaps = bits - (np.array(row["by_step"]["cost_bits"]) - np.array(row["gap_by_step"]))
+    cost = measures_of(row)[0].name
+    gaps = row["chance"][cost] / count - (np.array(row["by_step"][cost]) - np.array(row["gap_by_step"]))
     means = [part.mean() for part in np.split(gaps, range(window, count, window))]
     panel.plot(_middles(count, window), means, color=ORANGE, linestyle="--", linewidth=1.2, label="chance")
 

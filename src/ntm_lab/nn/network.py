@@ -78,9 +78,9 @@ class MemoryNetwork(SequenceModel):
         with torch.no_grad():
             self.access.initialise(self.heads.weight, self.heads.bias)
         self.signals: dict[str, Kind] = {
+            **{name: field.kind for name, field in self.access.layout.fields.items()},
             **self.access.signals,
             "reads": Kind.VECTOR,
-            **{name: field.kind for name, field in self.access.layout.fields.items()},
         }
 
     @property

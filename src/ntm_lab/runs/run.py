@@ -29,6 +29,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ntm_lab.checks import at_least, positive
 from ntm_lab.files import write_whole
+from ntm_lab.tasks.answers import measures_of
 from ntm_lab.training.checkpoints import LastCheckpoint, WholeCheckpointIO, differing
 from ntm_lab.training.learner import Learner
 from ntm_lab.types import Task
@@ -94,7 +95,7 @@ class Run(NamedTuple):
         write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
         for logger in self.trainer.loggers:
             if isinstance(logger, TensorBoardLogger):  # its table of runs, by settings and result
-                hardest = {f"hp/{name}": test[0][name] for name in ("cost_bits", "wrong_bits", "exact")}
+                hardest = {f"hp/{measure.name}": test[0][measure.name] for measure in measures_of(test[0])}
                 logger.log_hyperparams(_flat(self.config), hardest | {"hp/seconds": learner.seconds})
                 logger.finalize("success")
         return results

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, add_channels, checked_integer, checked_range, random_bits, take
 from ntm_lab.types import Batch
 
@@ -32,7 +33,7 @@ class AssociativeRecall(BaseTask):
         self.rows = checked_integer("rows", rows)
         self.bits = checked_integer("bits", bits)
         self.input_size = bits + 2
-        self.output_size = bits
+        self.answer = Bits(bits)
         self._check_enough(self.ranges["items"][1])
 
     def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:

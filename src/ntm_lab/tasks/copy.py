@@ -8,6 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, add_channels, checked_integer, checked_range, random_bits, take
 from ntm_lab.types import Batch, Difficulty
 
@@ -47,7 +48,7 @@ class Copy(BaseTask):
         self.held_out = held_out
         self.part: str | None = None  # None draws everything
         self.input_size = bits + 1 + start_code
-        self.output_size = bits
+        self.answer = Bits(bits)
 
     def grow(self, value: int) -> int:
         return 2 * value

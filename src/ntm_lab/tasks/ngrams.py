@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
+from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, checked_integer
 from ntm_lab.types import Batch
 
@@ -37,7 +38,7 @@ class NGrams(BaseTask):
         }
         _check_longer(length, context)
         self.input_size = 1
-        self.output_size = 1
+        self.answer = Bits(1)
 
     def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         axes = self.expand(difficulty, batch_size)

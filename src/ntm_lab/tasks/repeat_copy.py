@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, add_channels, checked_integer, checked_range, random_bits, take
 from ntm_lab.types import Batch
 
@@ -33,7 +34,7 @@ class RepeatCopy(BaseTask):
         self.ranges = {"length": checked_range("lengths", lengths), "repeats": checked_range("repeats", repeats)}
         self.bits = checked_integer("bits", bits)
         self.input_size = bits + 2
-        self.output_size = bits + 1
+        self.answer = Bits(bits + 1)
         low, high = self.ranges["repeats"]
         self.mean = (low + high) / 2
         self.std = math.sqrt(((high - low + 1) ** 2 - 1) / 12) or 1.0  # uniform on the integers; a single one has none

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, add_channels, checked_integer, random_bits, take
 from ntm_lab.types import Batch
 
@@ -37,7 +38,7 @@ class Sort(BaseTask):
             raise ValueError(f"task.min_items={min_items}: must not exceed task.items={items}")
         self.ranges = {"items": (min_items, items)}
         self.input_size = bits + 2
-        self.output_size = bits
+        self.answer = Bits(bits)
 
     def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         (count,) = self.expand(difficulty, batch_size)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ntm_lab.checks import at_least, switch
+from ntm_lab.tasks.answers import check_targets
 from ntm_lab.tasks.difficulties import label, ladder, seeded
 from ntm_lab.types import Batch, Curriculum, Difficulty, Task
 
@@ -32,6 +33,8 @@ class Data(pl.LightningDataModule):
         validate_every: sequences between validations, rounded up to whole batches.
         validation_rungs: how many difficulties the validation set has, from easy to the hardest.
         validation_sequences: how many sequences it has of each.
+
+    Raises ValueError if the targets of the validation set, or of the first batch, are not what the task's answer says.
     """
 
     def __init__(
@@ -65,17 +68,22 @@ class Data(pl.LightningDataModule):
         self.rungs = ladder(task, at_least("data.validation_rungs", validation_rungs, 1))
         examples = task.split("testing")
         self.validation = [examples.sample(validation_sequences, rung, generator) for rung in self.rungs]
+        for batch in self.validation:
+            check_targets(task, batch)
 
     def next_batch(self) -> Batch:
         """Ask the curriculum, then draw a training batch."""
-        count = self.batch_size if self.mixed_lengths else 1
+        first, count = not self.counts, self.batch_size if self.mixed_lengths else 1
         self.drawn = [self.curriculum.draw(self.curriculum_generator) for _ in range(count)]
         for point in self.drawn:
             self.counts[label(point)] += self.batch_size // count
         difficulty: Mapping[str, int | Tensor] = self.drawn[0]
         if self.mixed_lengths:
             difficulty = {axis: torch.tensor([point[axis] for point in self.drawn]) for axis in self.drawn[0]}
-        return self.task.sample(self.batch_size, difficulty, self.sequence_generator)
+        batch = self.task.sample(self.batch_size, difficulty, self.sequence_generator)
+        if first:
+            check_targets(self.task, batch)
+        return batch
 
     def observe(self, costs: Tensor, costs_after: Tensor | None = None) -> None:
         """Tell the curriculum the costs (B,), in bits, of the last batch, and those after the update."""

@@ -8,15 +8,15 @@ from typing import Any, Protocol, cast
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
 from ntm_lab.checks import at_least, number
+from ntm_lab.tasks.answers import accuracy, by_group
 from ntm_lab.tasks.difficulties import label
 from ntm_lab.training.data import Data
-from ntm_lab.training.metrics import cost_bits, cost_bits_of_probabilities, sequence_metrics, wrong_bits
+from ntm_lab.training.metrics import SequenceMeans
 from ntm_lab.training.nonfinite import stop_nonfinite
-from ntm_lab.training.optim import SOLVED, Schedule
-from ntm_lab.types import Batch, SequenceModel
+from ntm_lab.training.optim import Schedule
+from ntm_lab.types import Batch, Kind, SequenceModel
 
 PATIENCE = 2  # validations in a row below `stop_at_cost` that end a run
 
@@ -24,14 +24,19 @@ PATIENCE = 2  # validations in a row below `stop_at_cost` that end a run
 class Penalty(Protocol):
     """A loss term: which signals of the model it wants, when it acts, and what it makes of them."""
 
-    signals: Sequence[str]
     once_learned: bool  # only when the task is learned, and then by as much as the schedule has descended
 
-    def __call__(self, signals: Mapping[str, Tensor], batch: Batch) -> Tensor: ...
+    def wanted(self, signals: Mapping[str, Kind]) -> Sequence[str]:
+        """The names of those it wants of the signals that a model has; ValueError if what it needs is not there."""
+        ...
+
+    def __call__(self, signals: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """The term, from the signals it wants -> ()."""
+        ...
 
 
 class Learner(pl.LightningModule):
-    """Minimises the task's cost in bits, summed over a sequence and averaged over the batch, plus the penalties.
+    """Minimises the task's cost, summed over a sequence and averaged over the batch, plus the penalties.
 
     The run ends when the validation cost stays below ``stop_at_cost`` (None: never) and the schedule has finished.
     Everything it logs is an average over the steps since the last time, against the number of sequences seen; the
@@ -44,12 +49,12 @@ class Learner(pl.LightningModule):
         schedule: of the optimizer's learning rate.
         clip: bounds the gradients and returns their norm before that.
         penalties: further loss terms.
-        stop_at_cost: bits.
+        stop_at_cost: in the unit of the task's answer, bits for most.
         log_every: steps between two points of the training curve.
     """
 
     model: SequenceModel
-    sums: Tensor  # of cost, wrong bits, exact, penalty, gradient norm and steps since the last logging
+    sums: Tensor  # of the answer's measures, penalty, gradient norm and steps since the last logging
     largest_gradient_norm: Tensor  # of the whole run, before clipping
 
     def __init__(
@@ -65,9 +70,10 @@ class Learner(pl.LightningModule):
     ) -> None:
         super().__init__()
         if stop_at_cost is not None:
-            number("stop_at_cost", stop_at_cost, lambda bits: bits > 0, "above 0, or null for never")
+            number("stop_at_cost", stop_at_cost, lambda cost: cost > 0, "above 0, or null for never")
         self.model = model
         self.data = data
+        self.answer = data.task.answer
         self.costs = torch.zeros(0)  # of the sequences of the last batch
         self.batch = data.validation[0]  # the last batch, once there is one
         self.optimizer = optimizer
@@ -77,14 +83,17 @@ class Learner(pl.LightningModule):
         self._check_signals()
         self.stop_at_cost = stop_at_cost
         self.log_every = at_least("log_every", log_every, 1)
-        self.metrics = nn.ModuleList(sequence_metrics() for _ in data.rungs)
-        self.register_buffer("sums", torch.zeros(6, dtype=torch.float64), persistent=False)
+        self.metrics = nn.ModuleList(SequenceMeans(self.answer) for _ in data.rungs)
+        self.groups: dict[str, Tensor] = {}  # of the validation under way: right and scored answers, (2,) each
+        self.register_buffer("sums", torch.zeros(len(self._logged()) + 1, dtype=torch.float64), persistent=False)
         self.register_buffer("largest_gradient_norm", torch.zeros(()), persistent=False)
         self.passes = 0  # validations in a row below stop_at_cost
         self.seconds = 0.0  # of training alone, up to the last validation
         self.solved_since: tuple[int, float] | None = None  # sequences and seconds; solved at all validations since
         self.round_started: float | None = None
-        self.optimum = [_mean_optimum(data, batch) for batch in data.validation]
+        self.optimum = [self._mean_optimum(batch) for batch in data.validation]
+        worst = [self.answer.worst(batch.targets, batch.mask).double().mean() for batch in data.validation]
+        self.worst = float(sum(worst)) / len(worst)  # what errors are a share of, a sequence
         self.latest: dict[str, float] = {}  # the newest value of everything logged
 
     @property
@@ -111,17 +120,19 @@ class Learner(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         shares = {term: self.schedule.descent if term.once_learned else 1.0 for term in self.penalties}
         acting = {term: share for term, share in shares.items() if share}
-        signals = self.model.trace(batch.inputs, lengths=uneven_lengths(batch), signals=_wanted(acting))
-        costs = cost_bits(signals["logits"], batch.targets, batch.mask)
-        penalty = sum((share * term(signals, batch) for term, share in acting.items()), costs.new_zeros(()))
+        signals = self.model.trace(batch.inputs, lengths=uneven_lengths(batch), signals=self._wanted(acting))
+        costs = self.answer.cost(signals["logits"], batch.targets, batch.mask)
+        penalty = sum(
+            (share * term(self._wanted_of(term, signals), batch) for term, share in acting.items()), costs.new_zeros(())
+        )
         loss = costs.mean() + penalty
         if not loss.isfinite():
             self._stop_nonfinite(f"loss is {loss.item()}", batch)
         self.costs = costs.detach()
-        wrong = wrong_bits(signals["logits"], batch.targets, batch.mask).double()
-        self.sums[:4] += torch.stack(
-            (self.costs.mean().double(), wrong.mean(), (wrong == 0).double().mean(), penalty.detach().double())
-        )
+        with torch.no_grad():
+            counts = self.answer.counts(signals["logits"], batch.targets, batch.mask)
+        means = (self.costs.mean().double(), *(count.double().mean() for count in counts.values()))
+        self.sums[:-2] += torch.stack((*means, penalty.detach().double()))
         self.batch = batch
         return loss
 
@@ -131,16 +142,16 @@ class Learner(pl.LightningModule):
         norm = self.clip(self.model.parameters())
         if not norm.isfinite():
             self._stop_nonfinite(f"gradient norm is {norm.item()}", self.batch)
-        self.sums[4] += norm
+        self.sums[-2] += norm
         self.largest_gradient_norm = torch.maximum(self.largest_gradient_norm, norm)
-        self.sums[5] += 1
+        self.sums[-1] += 1
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         costs_after = None
         if self.data.curriculum.measures_gain:
             with torch.no_grad():
                 logits, _ = self.model(batch.inputs, lengths=uneven_lengths(batch))
-                costs_after = cost_bits(logits, batch.targets, batch.mask)
+                costs_after = self.answer.cost(logits, batch.targets, batch.mask)
         self.data.observe(self.costs, costs_after)
         if (batch_idx + 1) % self.log_every == 0:
             self._log_training()
@@ -149,8 +160,7 @@ class Learner(pl.LightningModule):
         *sums, steps = self.sums.tolist()
         if not steps:
             return
-        names = ("cost", "wrong_bits", "exact", "penalty", "gradient_norm")
-        values = {f"train/{name}": total / steps for name, total in zip(names, sums, strict=True)}
+        values = {f"train/{name}": total / steps for name, total in zip(self._logged(), sums, strict=True)}
         values["train/learning_rate"] = self.optimizer.param_groups[0]["lr"]
         for axis in self.data.task.ranges:
             values[f"curriculum/{axis}"] = sum(point[axis] for point in self.data.drawn) / len(self.data.drawn)
@@ -175,26 +185,30 @@ class Learner(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         logits, _ = self.model(batch.inputs, lengths=uneven_lengths(batch))
-        cast(MetricCollection, self.metrics[batch_idx]).update(logits, batch.targets, batch.mask)
+        cast(SequenceMeans, self.metrics[batch_idx]).update(logits, batch.targets, batch.mask)
+        for name, counts in by_group(self.data.task, logits, batch).items():
+            self.groups[name] = self.groups.get(name, 0) + counts.sum(0)
 
     def on_validation_epoch_end(self) -> None:
         results = []
-        for metrics in cast(Iterable[MetricCollection], self.metrics):
+        for metrics in cast(Iterable[SequenceMeans], self.metrics):
             results.append({name: float(value) for name, value in metrics.compute().items()})
             metrics.reset()
         overall = {name: sum(result[name] for result in results) / len(results) for name in results[0]}
-        scored = sum(_scored_bits(batch) for batch in self.data.validation) / len(results)
-        overall["bit_error_rate"] = overall["wrong_bits"] / scored
+        error_rate = overall[self.answer.errors.logged] / self.worst
+        overall[self.answer.error_rate] = error_rate
         overall["optimum"] = sum(self.optimum) / len(self.optimum)
         values = {f"val/{name}": value for name, value in overall.items()}
         for rung, result in zip(self.data.rungs, results, strict=True):
             values.update({f"val_{name}/{label(rung)}": value for name, value in result.items()})
+        values.update({f"val_accuracy/{name}": value for name, value in accuracy(self.groups).items()})
+        self.groups.clear()
         self.log_now(values)
         if not math.isfinite(overall["cost"]) or not all(part.isfinite().all() for part in self.model.parameters()):
             self._stop_nonfinite(f"validation cost is {overall['cost']}", self.batch)
 
-        self.schedule.observe(overall)
-        if overall["bit_error_rate"] >= SOLVED:
+        self.schedule.observe(overall | {"error_rate": error_rate})
+        if error_rate >= self.answer.solved:
             self.solved_since = None
         elif self.solved_since is None:
             self.solved_since = (self.sequences, self.seconds)
@@ -202,12 +216,29 @@ class Learner(pl.LightningModule):
         self.passes = self.passes + 1 if below else 0
         self.trainer.should_stop = self.solved
 
+    # What goes into the penalties and the log
+
+    def _wanted(self, penalties: Iterable[Penalty]) -> list[str]:
+        """The signals that some penalty wants, each once."""
+        return list({name: None for penalty in penalties for name in penalty.wanted(self.model.signals)})
+
+    def _wanted_of(self, penalty: Penalty, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: signals[name] for name in self._wanted([penalty])}
+
+    def _logged(self) -> list[str]:
+        """What `sums` holds, but for the steps."""
+        return [*(measure.logged for measure in self.answer.measures), "penalty", "gradient_norm"]
+
+    def _mean_optimum(self, batch: Batch) -> float:
+        """The cost of a sequence that not even the perfect answer can avoid."""
+        return float(self.answer.solution_cost(self.data.task.solve(batch), batch.targets, batch.mask).mean())
+
     # Checkpoints and failures
 
     def _check_signals(self) -> None:
         try:
             with torch.no_grad():
-                self.model.trace(self.data.validation[0].inputs[:1], signals=_wanted(self.penalties))
+                self.model.trace(self.data.validation[0].inputs[:1], signals=self._wanted(self.penalties))
         except ValueError as error:
             raise ValueError(f"penalty: {error}") from error
 
@@ -236,18 +267,3 @@ class Learner(pl.LightningModule):
 def uneven_lengths(batch: Batch) -> Tensor | None:
     """The lengths, if some sequence of the batch is padded: the models are faster where none is."""
     return None if bool((batch.lengths == batch.inputs.shape[1]).all()) else batch.lengths
-
-
-def _wanted(penalties: Iterable[Penalty]) -> list[str]:
-    """The signals that some penalty wants, each once."""
-    return list({name: None for penalty in penalties for name in penalty.signals})
-
-
-def _scored_bits(batch: Batch) -> float:
-    """Of a sequence, in the mean."""
-    return float(batch.mask.sum()) * batch.targets.shape[2] / len(batch.targets)
-
-
-def _mean_optimum(data: Data, batch: Batch) -> float:
-    """Bits a sequence that not even the perfect answer can avoid."""
-    return float(cost_bits_of_probabilities(data.task.solve(batch), batch.targets, batch.mask).mean())

@@ -8,20 +8,25 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
+# Patterns, so that they serve every answer and every memory; a chart of which a run logs nothing stays empty.
 DASHBOARD = {
     "cost": {
-        "bits per sequence": ["Multiline", ["train/cost", "val/cost", "val/optimum"]],
-        "bits by difficulty": ["Multiline", ["val_cost/.*"]],
+        "cost per sequence": ["Multiline", ["train/cost", "val/cost", "val/optimum"]],
+        "cost by difficulty": ["Multiline", ["val_cost/.*"]],
     },
     "accuracy": {
-        "wrong bits per sequence": ["Multiline", ["train/wrong_bits", "val/wrong_bits"]],
+        "wrong answers per sequence": ["Multiline", ["train/wrong_.*", "val/wrong_.*"]],
         "exact sequences": ["Multiline", ["train/exact", "val/exact"]],
-        "wrong bits by difficulty": ["Multiline", ["val_wrong_bits/.*"]],
+        "wrong answers by difficulty": ["Multiline", ["val_wrong_.*"]],
         "exact sequences by difficulty": ["Multiline", ["val_exact/.*"]],
+        "right answers by group": ["Multiline", ["val_accuracy/.*"]],
     },
     "addressing": {
         "entropy of the weightings, bits": ["Multiline", ["addressing/.*/entropy_.*"]],
-        "sharpness": ["Multiline", ["addressing/.*/sharpness"]],
+        "sharpness": ["Multiline", ["addressing/.*sharpness.*"]],
+        "key strength": ["Multiline", ["addressing/.*strength.*"]],
+        "gates": ["Multiline", ["addressing/.*gate.*"]],
+        "usage, slots": ["Multiline", ["addressing/usage", "addressing/precedence"]],
     },
     "training": {
         "gradient norm": ["Multiline", ["train/gradient_norm"]],

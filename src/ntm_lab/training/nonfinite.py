@@ -16,13 +16,36 @@ class NonFiniteError(RuntimeError):
 
 
 def stop_nonfinite(what: str, model: SequenceModel, batch: Batch, folder: str | Path) -> NoReturn:
-    """Save the batch to ``folder/nonfinite_batch.pt`` and raise NonFiniteError, which names module and parameter."""
+    """Save the batch to ``folder/nonfinite_batch.pt`` and raise NonFiniteError, which says where it began: the signal
+    with its step, the module, and the parameter."""
     path = Path(folder) / "nonfinite_batch.pt"
     torch.save(batch._asdict(), path)
     raise NonFiniteError(
-        f"{what}; first module with an output that is not finite: {first_module(model, batch)}; "
+        f"{what}; first signal that is not finite: {first_signal(model, batch)}; "
+        f"first module with an output that is not finite: {first_module(model, batch)}; "
         f"first parameter: {first_parameter(model)}. The batch is in {path}; the last checkpoint is intact."
     )
+
+
+@torch.no_grad()
+def first_signal(model: SequenceModel, batch: Batch) -> str:
+    """The signal in which it began, such as ``sharpness at step 3 of sequence 1`` (both count from 0), or ``none``.
+
+    Of all sequences the one with the earliest such step, and of that step's signals the first in the order of
+    computation. Sequence by sequence, since all signals of a whole batch may not fit.
+    """
+    order = [*model.signals, "logits"]
+    found: list[tuple[int, int, int]] = []  # step, sequence, place in the order
+    for sequence, length in enumerate(batch.lengths.tolist()):
+        signals = model.trace(batch.inputs[sequence : sequence + 1, :length])
+        for place, name in enumerate(order):
+            spoilt = ~signals[name][0].flatten(1).isfinite().all(1)  # (T,)
+            if spoilt.any():
+                found.append((int(spoilt.int().argmax()), sequence, place))
+    if not found:
+        return "none"
+    step, sequence, place = min(found)
+    return f"{order[place]} at step {step} of sequence {sequence}"
 
 
 def first_module(model: SequenceModel, batch: Batch) -> str:

@@ -12,8 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ntm_lab.checks import at_least, not_negative, number, positive, share
-
-SOLVED = 2e-4  # bit error rate of a validation: on copy 4 wrong bits in 256 sequences
+from ntm_lab.types import Answer
 
 
 class GravesRMSProp(Optimizer):
@@ -162,7 +161,7 @@ class Schedule(LRScheduler, ABC):
         """What the learning rates are multiplied by now."""
 
     def observe(self, validation: Mapping[str, float]) -> None:
-        """Hear the metrics of a validation."""
+        """Hear the measures of a validation, as they are logged, and the ``error_rate``."""
 
     def get_lr(self) -> list[float | Tensor]:
         return [base * self.scale * self.factor() for base in self.base_lrs]
@@ -203,10 +202,11 @@ class Cosine(Schedule):
 class HoldThenCosine(Schedule):
     """The full learning rate until the task is learned, then half a cosine down to `final`.
 
-    Learned is: ``validation["bit_error_rate"]`` was below `below` in `patience` validations in a row. The descent takes
-    `sequences` sequences from then on. A validation on the way that is not below means that the task was not learned
-    yet: the full rate again, and a descent from the start later. At the end of the descent the schedule is finished, if
-    a validation is then below `solved`; else it descends once more, as long as `max_sequences` leave room for it.
+    Learned is: ``validation["error_rate"]``, that of the task's answer (wrong bits / scored bits for a bit task), was
+    below `below` in `patience` validations in a row. The descent takes `sequences` sequences from then on. A validation
+    on the way that is not below means that the task was not learned yet: the full rate again, and a descent from the
+    start later. At the end of the descent the schedule is finished, if a validation is then below `solved`; else it
+    descends once more, as long as `max_sequences` leave room for it.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class HoldThenCosine(Schedule):
         patience: int = 1,
         sequences: int = 4800,
         final: float = 0.02,
-        solved: float = SOLVED,
+        solved: float = Answer.solved,
         reference_batch: int | None = None,
     ) -> None:
         positive("schedule.below", below)
@@ -250,7 +250,7 @@ class HoldThenCosine(Schedule):
     def observe(self, validation: Mapping[str, float]) -> None:
         if self.finished:
             return
-        error_rate = validation["bit_error_rate"]
+        error_rate = validation["error_rate"]
         self.passes = self.passes + 1 if error_rate < self.below else 0
         if not self.passes:
             self.learned_at = None

@@ -11,10 +11,10 @@ import torch
 from ntm_lab.evaluation import far_beyond
 from ntm_lab.runs.run import Run
 from ntm_lab.tasks import Copy, NGrams, RepeatCopy
+from ntm_lab.tasks.answers import cost_bits, wrong_bits
 from ntm_lab.tasks.difficulties import seeded
 from ntm_lab.training.callbacks.far import beyond
 from ntm_lab.training.data import VALIDATION_SEED
-from ntm_lab.training.metrics import cost_bits, wrong_bits
 
 FAR = ("callbacks=far", "callbacks.far.sequences=5", "callbacks.far.difficulties=[{length: 2}, {length: 9}]")
 

@@ -105,12 +105,13 @@ class DNCAccess(Access):
         }
         self.layout = self._layout("tanh" if switch("model.bounded", bounded) else "none")
         self.signals = {
-            "read_weighting": Kind.WEIGHTING,
-            "write_weighting": Kind.WEIGHTING,
-            "allocation": Kind.WEIGHTING,
             "usage": Kind.USAGE,
+            "allocation": Kind.WEIGHTING,
+            "write_weighting": Kind.WEIGHTING,
             "memory": Kind.MEMORY,
-        } | ({"precedence": Kind.USAGE, "link": Kind.MATRIX} if self.links else {})
+            **({"link": Kind.MATRIX, "precedence": Kind.USAGE} if self.links else {}),
+            "read_weighting": Kind.WEIGHTING,
+        }
 
     def _layout(self, vector: str) -> Layout:
         width = self.width

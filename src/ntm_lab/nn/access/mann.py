@@ -46,10 +46,10 @@ class MANNAccess(Access):
     """
 
     signals: Mapping[str, Kind] = {
-        "read_weighting": Kind.WEIGHTING,
         "write_weighting": Kind.WEIGHTING,
-        "usage": Kind.USAGE,
         "memory": Kind.MEMORY,
+        "read_weighting": Kind.WEIGHTING,
+        "usage": Kind.USAGE,
     }
 
     class State(NamedTuple):

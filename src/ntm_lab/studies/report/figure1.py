@@ -7,12 +7,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ntm_lab.evaluation.ablations import storing_steps
-from ntm_lab.figures import draw_episode
+from ntm_lab.figures import draw_trace
+from ntm_lab.nn.access import NTMAccess
 from ntm_lab.studies.report.figure1_table import LENGTH, SEQUENCES, SHOWN, measure
 from ntm_lab.studies.statistics import success_rate
 from ntm_lab.studies.study import Study, Verdict, verdict_of_most
-from ntm_lab.training.metrics import wrong_bits
-from ntm_lab.types import Batch
+from ntm_lab.tasks.answers import Bits, wrong_bits
+from ntm_lab.types import Batch, Kind
 
 RETRACED = 0.99  # of all steps of recall: what counts as reading where it was written
 
@@ -33,7 +34,8 @@ def draw(table: pd.DataFrame) -> Figure:
     seed, seeds = table.loc[table["signal"] == "input", "seed"].iloc[0], table["seed"].nunique()
     wrong, bits = int(wrong_bits(signals["logits"], batch.targets, batch.mask)), mask.sum() * parts["target"].shape[1]
     title = f"seed {seed}, the median of {seeds} by time to solve: {wrong} of {bits} bits wrong"
-    figure = draw_episode(batch, signals, title)
+    kinds = {"add": Kind.VECTOR, "reads": Kind.VECTOR, **NTMAccess.signals}
+    figure = draw_trace(batch, signals, kinds, Bits(parts["target"].shape[1]), title)
     panels = [axis for axis in figure.axes if axis.get_label() != "<colorbar>"]
     asked = storing_steps(batch)
     for panel in panels[:-1]:

@@ -12,8 +12,8 @@ from torch import Tensor
 from ntm_lab.evaluation.ablations import storing_steps
 from ntm_lab.studies.results import read_runs
 from ntm_lab.tasks import Copy
+from ntm_lab.tasks.answers import wrong_bits
 from ntm_lab.tasks.difficulties import seeded
-from ntm_lab.training.metrics import wrong_bits
 from ntm_lab.types import Batch
 from ntm_lab.zoo.find import find
 

@@ -1,4 +1,6 @@
-"""How sharp the heads' addressing is: the numbers by which a collapse to a uniform weighting is seen."""
+"""How a memory is addressed: the numbers by which a collapse to a uniform weighting is seen."""
+
+from collections.abc import Mapping
 
 import pytorch_lightning as pl
 import torch
@@ -7,15 +9,15 @@ from torch import Tensor
 from ntm_lab.checks import at_least
 from ntm_lab.training.learner import Learner
 from ntm_lab.training.penalties import entropy_bits
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, Kind
 
-SIGNALS = ("read_weighting", "write_weighting", "sharpness")
+SUMMARISED = (Kind.WEIGHTING, Kind.GATE, Kind.SCALAR, Kind.USAGE)
 
 
 class AddressingStatistics(pl.Callback):
-    """Logs each head's mean entropy (bits; log₂ N is uniform) while storing and while recalling, and its sharpness.
+    """Logs `addressing_statistics` of the model's weightings, gates, other single numbers and usage.
 
-    Measured on the hardest sequences of the validation set. Recalling are the scored steps, storing all others.
+    Measured on the hardest sequences of the validation set; of a model without such signals nothing.
     """
 
     def __init__(self, sequences: int = 16) -> None:
@@ -23,23 +25,55 @@ class AddressingStatistics(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
-        if not set(SIGNALS) <= set(learner.model.signals):
+        kinds = {name: kind for name, kind in learner.model.signals.items() if kind in SUMMARISED}
+        if not kinds:
             return
         batch = Batch(*(part[: self.sequences].to(learner.device) for part in learner.data.validation[-1]))
         with torch.no_grad():
-            signals = learner.model.trace(batch.inputs, lengths=batch.lengths, signals=SIGNALS)
-        learner.log_now(addressing_statistics(signals, batch))
+            signals = learner.model.trace(batch.inputs, lengths=batch.lengths, signals=[*kinds])
+        learner.log_now(addressing_statistics(signals, kinds, batch))
 
 
-def addressing_statistics(signals: dict[str, Tensor], batch: Batch) -> dict[str, float]:
-    """``addressing/read_0/entropy_storing`` and so on, from a trace of an NTM."""
+def addressing_statistics(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind], batch: Batch) -> dict[str, float]:
+    """Means over the steps of a batch, from a trace of a model and the kinds of the signals in it.
+
+    ========================================  ==========================================================================
+    ``addressing/read_0/entropy_storing``     entropy in bits of a weighting, here of ``read_weighting``, head 0 (log₂ N
+                                              if uniform, see `entropy_bits`), while storing
+    ``addressing/read_0/entropy_recalling``   while recalling, which are the scored steps; all others are storing
+    ``addressing/read_0/strength``            a gate or number of a head, here ``read_strength``, or ``strength`` where
+                                              there is one for every head that has a weighting
+    ``addressing/free_gate_0``                one that neither its name nor their number assigns to such a head
+    ``addressing/usage``                      the sum over the slots
+    ========================================  ==========================================================================
+    """
     phases = {"storing": batch.exists & ~batch.mask, "recalling": batch.mask}
-    entropies = {kind: entropy_bits(signals[f"{kind}_weighting"]) for kind in ("read", "write")}  # (B, T, heads)
-    names = [f"{kind}_{head}" for kind, entropy in entropies.items() for head in range(entropy.shape[2])]
-    entropy = torch.cat(list(entropies.values()), 2)
-    values: dict[str, float] = {}
-    for head, name in enumerate(names):
-        for phase, steps in phases.items():
-            values[f"addressing/{name}/entropy_{phase}"] = float(entropy[..., head][steps].mean())
-        values[f"addressing/{name}/sharpness"] = float(signals["sharpness"][..., head][batch.exists].mean())
+    entropies: dict[str, Tensor] = {}  # of every head, (B, T)
+    for name, kind in kinds.items():
+        if kind == Kind.WEIGHTING:
+            stem = name.removesuffix("_weighting")
+            entropies |= {f"{stem}_{head}": part for head, part in enumerate(entropy_bits(signals[name]).unbind(2))}
+    values = {
+        f"addressing/{head}/entropy_{phase}": float(entropy[steps].mean())
+        for head, entropy in entropies.items()
+        for phase, steps in phases.items()
+    }
+    for name, kind in kinds.items():
+        if kind == Kind.USAGE:
+            values[f"addressing/{name}"] = float(signals[name].sum(2)[batch.exists].mean())
+        elif kind in (Kind.GATE, Kind.SCALAR):
+            parts = signals[name].unbind(2)
+            for column, part in zip(_columns(name, len(parts), [*entropies]), parts, strict=True):
+                values[f"addressing/{column}"] = float(part[batch.exists].mean())
     return values
+
+
+def _columns(name: str, count: int, heads: list[str]) -> list[str]:
+    """What a signal of so many heads is called, given the names of the heads that have weightings."""
+    if count == len(heads):
+        return [f"{head}/{name}" for head in heads]
+    stem, _, rest = name.partition("_")
+    own = [head for head in heads if head.rpartition("_")[0] == stem]
+    if len(own) == count:
+        return [f"{head}/{rest}" for head in own]
+    return [f"{name}_{head}" for head in range(count)]

@@ -9,14 +9,14 @@ from ntm_lab.checks import at_least, positive
 from ntm_lab.tasks.difficulties import hardest, label, seeded
 from ntm_lab.training.data import VALIDATION_SEED
 from ntm_lab.training.learner import Learner, uneven_lengths
-from ntm_lab.training.metrics import cost_bits, wrong_bits
 from ntm_lab.types import Batch, Difficulty, Task
 
 KEY = "callbacks.far"
 
 
 class FarDifficulties(pl.Callback):
-    """Logs ``far_cost/length_040`` (bits) and ``far_wrong_bits/length_040``, both per sequence, for every difficulty.
+    """Logs ``far_cost/length_040`` and ``far_wrong_bits/length_040``, or what else the task's answer counts, both per
+    sequence, for every difficulty.
 
     Before the first step, every ``every`` validations and at the last one. The sequences are the same throughout and in
     all runs, drawn by a generator of their own, and apart from those of validation. A run is the same with this and
@@ -70,9 +70,11 @@ class FarDifficulties(pl.Callback):
         values: dict[str, float] = {}
         for name, batch in self.batches.items():
             batch = Batch(*(part.to(learner.device) for part in batch))
-            logits, _ = learner.model(batch.inputs, lengths=uneven_lengths(batch))
-            values[f"far_cost/{name}"] = float(cost_bits(logits, batch.targets, batch.mask).mean())
-            values[f"far_wrong_bits/{name}"] = float(wrong_bits(logits, batch.targets, batch.mask).double().mean())
+            outputs, _ = learner.model(batch.inputs, lengths=uneven_lengths(batch))
+            measured = learner.answer.measure(outputs, batch.targets, batch.mask)
+            for measure in learner.answer.measures:
+                if measure.kind != "exact":
+                    values[f"far_{measure.logged}/{name}"] = float(measured[measure.name].double().mean())
         learner.log_now(values)
 
 

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -24,7 +22,7 @@ class Pictures(pl.Callback):
     Goes to TensorBoard; the newest one is also ``episode.png`` in the run's folder.
 
     Args:
-        draw: makes the figure from a batch of one sequence and the model's trace of it.
+        draw: makes the figure from the model, the task, a batch of one sequence, and a ``title``.
         every: validations between two pictures.
     """
 
@@ -48,10 +46,8 @@ class Pictures(pl.Callback):
             return
         self.drawn_at = learner.sequences
         batch = Batch(*(part[:1].to(learner.device) for part in learner.data.validation[-1]))
-        with torch.no_grad():
-            signals: dict[str, Any] = learner.model.trace(batch.inputs)
         title = f"{in_words(learner.data.rungs[-1])}, after {learner.sequences:,} sequences of training"
-        canvas = FigureCanvasAgg(self.draw(batch, signals, title=title))
+        canvas = FigureCanvasAgg(self.draw(learner.model, learner.data.task, batch, title=title))
         canvas.draw()  # once for all, as it is the layout that takes time
         image = np.asarray(canvas.buffer_rgba())
         plt.imsave(Path(trainer.default_root_dir) / "episode.png", image)

@@ -1,4 +1,4 @@
-"""A progress bar over the sequences of a run, with the cost and the wrong bits beside it."""
+"""A progress bar over the sequences of a run, with the cost and the wrong answers beside it."""
 
 from typing import Any
 
@@ -37,15 +37,12 @@ class ProgressBar(pl.Callback):
 
     def _draw(self, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
+        shown_by = {m.kind if m.kind == "cost" else m.words: m.logged for m in learner.answer.measures}
         shown = {
-            name: f"{learner.latest[key]:.2f}"
-            for name, key in (
-                ("cost", "train/cost"),
-                ("wrong bits", "train/wrong_bits"),
-                ("val cost", "val/cost"),
-                ("val wrong bits", "val/wrong_bits"),
-            )
-            if key in learner.latest
+            prefix + words: f"{learner.latest[f'{part}/{logged}']:.2f}"
+            for part, prefix in (("train", ""), ("val", "val "))
+            for words, logged in shown_by.items()
+            if words != "exact" and f"{part}/{logged}" in learner.latest
         }
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update(learner.sequences - self.bar.n)
