@@ -266,9 +266,9 @@ def test_hold_then_cosine_descends_again_if_the_budget_is_just_enough(budget: in
     """Learned at 300, down at 600: a second descent of 300 ends at 900."""
     schedule = scheduled(HoldThenCosine, sequences=300, below=0.1, solved=0.01, max_sequences=budget)
     rate_after(schedule, 300)
-    schedule.observe({"bit_error_rate": 0.05})
+    schedule.observe({"error_rate": 0.05})
     rate_after(schedule, 300)
-    schedule.observe({"bit_error_rate": 0.05})
+    schedule.observe({"error_rate": 0.05})
     assert schedule.descent == (0 if again else 1) and not schedule.finished
 
 
