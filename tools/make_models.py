@@ -14,9 +14,9 @@ import sys
 import time
 from pathlib import Path
 
-from ntm_lab.runs.run import card_of, find
 from ntm_lab.zoo import shipped
 from ntm_lab.zoo.card import size_in_bytes, write
+from ntm_lab.zoo.find import card_of, find
 
 ROOT = Path(__file__).parents[1]
 LIST = Path(__file__).with_name("models.txt")

@@ -3,6 +3,7 @@
 Shapes use B batch, T time steps, I input width, O output width.
 """
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -31,6 +32,10 @@ class Batch(NamedTuple):
     def exists(self) -> Tensor:
         """The steps that exist, (B, T) bool."""
         return torch.arange(self.inputs.shape[1], device=self.lengths.device) < self.lengths.unsqueeze(1)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name}: {tuple(part.shape)}" for name, part in self._asdict().items())
+        return f"Batch({shapes})"
 
 
 ControllerState = tuple[Tensor, ...]
@@ -388,6 +393,19 @@ class Access(nn.Module, ABC):
     slots: int  # N
     width: int  # W
     machine: str | None = None  # the name of its fast kernels; None: there are none
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Allow ``torch.load(…, weights_only=True)`` of a saved state.
+
+        Its pickle names the class ``State``, which has to stand in a module for that: ``NTMAccess.State`` is also
+        ``NTMAccessState`` there.
+        """
+        super().__init_subclass__(**settings)
+        state, module = vars(cls).get("State"), sys.modules.get(cls.__module__)
+        if isinstance(state, type) and module is not None:
+            state.__qualname__ = f"{cls.__name__}State"
+            setattr(module, state.__qualname__, state)
+            torch.serialization.add_safe_globals([state])
 
     @abstractmethod
     def initial_state(self, batch_size: int, slots: int | None = None) -> Any:

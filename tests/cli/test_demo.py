@@ -9,11 +9,12 @@ import torch
 from matplotlib.figure import Figure
 
 from ntm_lab.cli import demo, main
-from ntm_lab.runs.run import Run, find
+from ntm_lab.runs.run import Run
 from ntm_lab.tasks.answers import cost_bits, cost_bits_of_probabilities, wrong_bits
 from ntm_lab.tasks.difficulties import seeded
 from ntm_lab.types import Batch, SequenceModel, Task
 from ntm_lab.zoo import shipped
+from ntm_lab.zoo.find import find
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from ntm_lab.cli import main
 from ntm_lab.evaluation import evaluate
-from ntm_lab.runs.run import find
+from ntm_lab.zoo.find import find
 
 
 def test_rows_are_printed_and_written(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

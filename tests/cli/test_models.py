@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from ntm_lab.cli import main
-from ntm_lab.runs.run import card_of, find
 from ntm_lab.zoo import shipped
 from ntm_lab.zoo.card import write
+from ntm_lab.zoo.find import card_of, find
 
 
 @pytest.fixture

@@ -156,3 +156,29 @@ def test_a_difficulty_that_there_is_not_is_told_before_the_work() -> None:
     with pytest.raises(ValueError, match=r"length=0: must be at least 1"):
         evaluate(model, COPY, [{"length": 3}, {"length": 0}], 30, advance=told.append)
     assert not told
+
+
+def test_sequences_with_unequally_many_answers_have_no_steps() -> None:
+    """They are scored all the same, and so is a difficulty of which only some batches are uneven."""
+    lengths = torch.tensor([2, 5, 3, 3])
+    batch = COPY.sample(4, {"length": lengths}, torch.Generator().manual_seed(0))
+    logits = torch.zeros(batch.targets.shape)
+    uneven = Scores.of(logits, batch, COPY.solve(batch), COPY)
+    even = Scores.of(
+        *(part[2:] for part in (logits,)), Batch(*(part[2:] for part in batch)), COPY.solve(batch)[2:], COPY
+    )
+    for scores, bits in ((uneven, 8 * 13 / 4), (Scores.joined([uneven, even]), 8 * 19 / 6), (even, 8 * 3)):
+        row = detailed(scores, COPY.answer)
+        assert row["chance"] == {"cost_bits": pytest.approx(bits), "wrong_bits": pytest.approx(bits / 2)}
+        assert ("by_step" in row) == ("errors" in row) == (scores is even)
+
+
+def test_targets_of_another_kind_are_refused() -> None:
+    class Numbers(Copy):
+        def sample(self, *arguments: Any) -> Batch:
+            batch = super().sample(*arguments)
+            return batch._replace(targets=batch.targets * 3)
+
+    model = LSTM(COPY.input_size, COPY.output_size, size=4, layers=1)
+    with pytest.raises(ValueError, match=r"^task Numbers: a scored target is 3: Bits\(n=8\) allows 0 or 1"):
+        evaluate(model, Numbers(), [{"length": 3}], 10)

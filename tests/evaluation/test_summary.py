@@ -51,3 +51,15 @@ def test_the_optimum_is_told_where_there_is_one(results: dict[str, Any]) -> None
     assert "optimum" not in summary(results, Path())
     results["test"][0]["optimum_bits"] = 128.25
     assert "(optimum 128.25 bits)" in summary(results, Path()).splitlines()[2]
+
+
+def test_other_answers_have_their_own_columns(results: dict[str, Any]) -> None:
+    row = {"difficulty": {"length": 20}, "n": 1000, "cost_bits": 0.5, "wrong_symbols": 0.25, "exact": 0.985}
+    head, line = summary(results | {"test": [row]}, Path()).splitlines()[1:3]
+    assert head.split("  ")[-1].strip() == "exact" and "wrong symbols" in head
+    for unit, number in (("cost, bits", "0.5000"), ("wrong symbols", "0.2500"), ("exact", "98.50%")):
+        assert head.rindex(unit) + len(unit) == line.rindex(number) + len(number)
+    row = {"difficulty": {"length": 20}, "n": 10, "squared_error": 2.5, "optimum_squared_error": 1.25}
+    head, line = summary(results | {"test": [row]}, Path()).splitlines()[1:3]
+    assert head.split() == ["fresh", "sequences", "n", "squared", "error"]
+    assert line.endswith("2.5000  (optimum 1.25 squared error)")

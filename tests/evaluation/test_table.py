@@ -56,6 +56,40 @@ def test_the_gap_is_told_by_parts() -> None:
     assert "sequences with errors" not in text
 
 
+def of_symbols() -> list[dict]:
+    """Rows whose answers are symbols, by group."""
+    rows = rows_of(Copy(bits=3), [{"length": 10}, {"length": 4}])
+    for row in rows:
+        del row["errors"]
+        row["wrong_symbols"] = row.pop("wrong_bits")
+        row["chance"]["wrong_symbols"] = row["chance"].pop("wrong_bits")
+        row["by_step"]["wrong_symbols"] = row["by_step"].pop("wrong_bits")
+    rows[0]["by_group"] = {"showing_01": 0.25, "showing_02": 0.876}
+    rows[1]["by_group"] = {"showing_01": 0.2}
+    rows[0]["by_step"]["wrong_symbols"] = [0.0, 0.5, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 2.0, 3.0]
+    return rows
+
+
+def test_symbols_are_told_by_step_and_by_group() -> None:
+    head, *_, of_steps, long, short, note, _, groups, first, second = table(of_symbols()).splitlines()
+    assert "wrong symbols" in head and head.endswith("chance: cost  wrong symbols")
+    assert of_steps.split() == ["sequences", "with", "errors", "1/5", "2/5", "3/5", "4/5", "5/5"]
+    assert long.split() == ["length", "10", "0.250", "1.000", "0.000", "0.000", "2.500"] and short.split()[1] == "4"
+    assert note == "(right: wrong symbols per step in each of 5 parts of the answer)"
+    assert groups.split() == ["right", "answers", "showing_01", "showing_02"]
+    assert first.split() == ["length", "10", "25.0%", "87.6%"] and second.split() == ["length", "4", "20.0%", "–"]
+
+
+def test_numbers_have_one_measure() -> None:
+    row = {"difficulty": {"length": 3}, "n": 10, "squared_error": 1.25, "cost_interval": [1.0, 1.5]}
+    row |= {"chance": {"squared_error": 4.0}, "solve": {"squared_error": 0.5}}
+    row |= {"gap_squared_error": 0.75, "gap_interval": [0.5, 1.0]}
+    text = table([row]).splitlines()
+    assert text[0].split("  ")[-2:] == ["squared error", "chance: squared error"]
+    assert text[1].split() == ["length", "3", "10", "–", "1.250", "±", "0.250", "4"]
+    assert "gap to it, squared error" in text[3] and "0.750 ± 0.250" in text[4]
+
+
 def test_one_sequence_is_told_without_an_interval() -> None:
     assert "±" not in table(rows_of(Copy(bits=3), [{"length": 10}], sequences=1))
 

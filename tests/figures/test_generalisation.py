@@ -60,6 +60,39 @@ def test_one_axis_is_three_curves(tmp_path: Path) -> None:
     assert is_drawn(figure, tmp_path)
 
 
+def renamed(rows: list[dict[str, Any]], names: dict[str, str]) -> list[dict[str, Any]]:
+    """The rows of an answer of another kind; names that are not given are left out."""
+    return [
+        {names.get(key, key): value for key, value in row.items() if key not in BIT_NAMES or key in names}
+        | {"chance": {names[key]: value for key, value in row["chance"].items() if key in names}}
+        for row in rows
+    ]
+
+
+BIT_NAMES = ("cost_bits", "wrong_bits", "exact")
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (
+            {"cost_bits": "cost_bits", "wrong_bits": "wrong_symbols", "exact": "exact"},
+            ["wrong symbols per sequence", "cost, bits per sequence", "exact sequences"],
+        ),
+        ({"cost_bits": "squared_error"}, ["squared error per sequence"]),
+    ],
+    ids=["symbols", "reals"],
+)
+def test_answers_of_other_kinds_have_their_own_panels(names: dict[str, str], labels: list[str], tmp_path: Path) -> None:
+    rows = renamed(rows_of(COPY, "length=8,2,4"), names)
+    figure = draw_generalisation(rows, COPY.ranges)
+    assert [panel.get_ylabel() for panel in panels(figure)] == labels
+    assert lines(panels(figure)[0])["chance"] == ([2, 4, 8], [3, 6, 12] if len(labels) == 3 else [6, 12, 24])
+    assert is_drawn(figure, tmp_path)
+    grid = renamed(rows_of(REPEAT, "length=2,3", "repeats=2,8"), names)
+    assert [panel.get_title("left") for panel in panels(draw_generalisation(grid, REPEAT.ranges))] == labels
+
+
 def test_the_training_range_is_shaded_and_the_interval_a_band() -> None:
     rows = rows_of(COPY, "length=2,4,8")
     for panel, interval in zip(

@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 
 from ntm_lab.checks import at_least
-from ntm_lab.cli.evaluate import writing
+from ntm_lab.cli.evaluate import add_trust_argument, writing
 from ntm_lab.evaluation.difficulties import parse
 from ntm_lab.evaluation.generalisation import slots_needed
 from ntm_lab.figures import draw_episode
-from ntm_lab.runs.run import Trained, find
 from ntm_lab.tasks.difficulties import in_words, label, seeded
 from ntm_lab.types import Batch, Difficulty
+from ntm_lab.zoo.find import Trained, find
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="AXIS=VALUE",
         help="e.g. length=60 or length=4 repeats=7; an axis left out has its hardest value of training",
     )
+    add_trust_argument(parser)
     parser.add_argument("--slots", type=int, help="of the memory; default: its own, or more where the difficulty asks")
     parser.add_argument("--seed", type=int, default=0, help="of the sequence (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="the picture (default: <model>-<difficulty>.png, here)")
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises FileNotFoundError and ValueError as `find` does, and ValueError for a difficulty that the task has not.
     """
     at_least("--seed", arguments.seed, 0)
-    found = find(arguments.model, arguments.slots)
+    found = find(arguments.model, arguments.slots, arguments.trust)
     difficulties = parse(arguments.difficulty, found.task)
     if len(difficulties) > 1:
         raise ValueError(f"--difficulty {' '.join(arguments.difficulty)}: must be one, not {len(difficulties)}")

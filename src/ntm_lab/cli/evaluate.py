@@ -13,8 +13,8 @@ from tqdm import tqdm
 from ntm_lab.checks import at_least
 from ntm_lab.evaluation import evaluate_cached, open_cache, parse, table
 from ntm_lab.files import write_whole
-from ntm_lab.runs.run import find
 from ntm_lab.tasks.difficulties import hardest
+from ntm_lab.zoo.find import find
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +33,25 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help="e.g. length=20,40 or length=10:120:10 (both ends included); several axes are a grid; an axis left out "
         "has its hardest value of training",
     )
+    add_trust_argument(parser)
     parser.add_argument("--sequences", type=int, default=1000, metavar="N", help="of each difficulty (default: 1000)")
     parser.add_argument("--seed", type=int, default=2, help="of the sequences (default: 2, as after training)")
 
 
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """What every command that loads a model understands."""
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="another package that a model with a card may be built from; may be given several times",
+    )
+
+
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
-    folder, _, task, model = find(arguments.run, arguments.slots)
+    folder, _, task, model = find(arguments.run, arguments.slots, arguments.trust)
     difficulties = parse(arguments.difficulty, task) if arguments.difficulty else [hardest(task)]
     with progress(len(difficulties) * arguments.sequences) as bar:
         rows = evaluate_cached(

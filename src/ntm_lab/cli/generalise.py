@@ -8,7 +8,7 @@ from ntm_lab.cli.evaluate import add_common_arguments, check, progress, writing
 from ntm_lab.evaluation import far_beyond, generalise, is_shipped, open_cache, parse, table
 from ntm_lab.figures import draw_generalisation
 from ntm_lab.files import write_whole
-from ntm_lab.runs.run import find
+from ntm_lab.zoo.find import find
 
 FIGURE, NUMBERS = "generalise.png", "generalise.json"
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
-    folder, _, task, model = find(arguments.run, arguments.slots)
+    folder, _, task, model = find(arguments.run, arguments.slots, arguments.trust)
     difficulties = parse(arguments.difficulty, task) if arguments.difficulty else far_beyond(task)
     with progress(len(difficulties) * arguments.sequences) as bar:
         rows, notes = generalise(

@@ -8,9 +8,11 @@ from textwrap import indent
 from typing import Any
 
 from ntm_lab.evaluation.table import aligned
+from ntm_lab.tasks.answers import measures_of, unit_of
 from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.zoo import shipped
 from ntm_lab.zoo.card import Card, hardest, read_card, size_in_bytes
+from ntm_lab.zoo.find import locate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.model is None:
         print(overview(shipped.cards()))
     else:
-        folder = shipped.locate(arguments.model)
+        folder = locate(arguments.model)
         print(in_full(read_card(folder), folder))
 
 
@@ -58,16 +60,19 @@ def in_full(card: Card, folder: Path) -> str:
         "parameters": f"{card['parameters']:,}, {size_in_bytes(folder) / 1000:,.0f} kB on disk",
         "training": f"{card['sequences']:,} sequences in {card['seconds']:.1f} s, seed {card['seed']}",
         "command": card["command"],
+        "packages": ", ".join(f"{package} {version}" for package, version in card["packages"].items()),
         "versions": ", ".join(f"{package} {version}" for package, version in card["versions"].items()),
         "folder": str(folder),
     }
-    lines = [[f"fresh sequences, seed {card['test_seed']}", "n", "cost, bits", "wrong bits", "exact", "optimum, bits"]]
-    for row in card["test"]:
-        measures = [f"{row['cost_bits']:.4f}", f"{row['wrong_bits']:.4f}", f"{row['exact']:.2%}"]
-        optimum = [f"{row['optimum_bits']:.4f}"] if "optimum_bits" in row else []
-        lines.append([in_words(row["difficulty"]), str(row["n"]), *measures, *optimum])
-    if not any("optimum_bits" in row for row in card["test"]):
-        lines[0].pop()
+    tests = card["test"]
+    measures, optimum = measures_of(tests[0]), f"optimum_{unit_of(tests[0])}"
+    with_optimum = any(optimum in row for row in tests)
+    words = [*(measure.words for measure in measures), *([optimum.replace("_", ", ", 1)] if with_optimum else [])]
+    lines = [[f"fresh sequences, seed {card['test_seed']}", "n", *words]]
+    for row in tests:
+        values = [f"{row[measure.name]:{'.2%' if measure.kind == 'exact' else '.4f'}}" for measure in measures]
+        best = [f"{row[optimum]:.4f}"] if optimum in row else []
+        lines.append([in_words(row["difficulty"]), str(row["n"]), *values, *best])
     config = {key: card["config"][key] for key in ("task", "model")}
     return "\n".join(
         [

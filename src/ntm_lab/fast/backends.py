@@ -14,24 +14,28 @@ BY_DEVICE = {"cpu": "numba", "cuda": "triton"}
 NAMES = ("auto", "reference", *FAST)
 
 
-def choose(name: str, inputs: Tensor, obstacle: str | None = None) -> Any:
-    """The kernels (`ntm_lab.fast.sequence.Kernels`) that run such inputs, None for the reference equations.
+def choose(name: str, inputs: Tensor, machine: str, obstacle: str | None = None) -> Any:
+    """The kernels (`ntm_lab.fast.sequence.Kernels`) for such inputs and such a memory, None for the reference equations.
 
     ``auto`` takes the fast backend of the inputs' device, and says so once, with the reason, if there is none that can
-    serve them. ``obstacle`` is what the caller already knows to prevent a fast one. ValueError if a backend that was
-    chosen by name cannot serve them.
+    serve. ``obstacle`` is what else the caller knows to prevent a fast one. ValueError if a backend that was chosen by
+    name cannot serve.
     """
     if name == "reference":
         return None
     wanted = BY_DEVICE.get(inputs.device.type, "none") if name == "auto" else name
     kernels, missing = _load(wanted)
-    reason = obstacle or missing or kernels.unsuited(inputs)
+    reason = missing or _without(kernels, machine) or obstacle or kernels.unsuited(inputs)
     if not reason:
         return kernels
     if name != "auto":
         raise ValueError(f"model.backend={name}: {reason}; backend=reference can")
     say_once(f"the reference equations run instead of the backend {wanted}: {reason}")
     return None
+
+
+def _without(kernels: Any, machine: str) -> str | None:
+    return None if machine in kernels.MACHINES else f"it has no kernels for {machine}"
 
 
 @cache

@@ -1,19 +1,25 @@
-"""The recurrence of an NTM over a whole sequence as one operation, whose forward and backward a backend supplies.
+"""The recurrence over a whole sequence as one operation, whose forward and backward a backend supplies.
 
-All that autograd sees of a sequence is this one node. The arrays below are shared by all backends; time comes first,
-then the batch, and everything is contiguous. T steps, B sequences, L layers of the controller of size C with G = 4
-gates (LSTM) or 1, R read and H write heads, K = R + H, P head parameters, N slots of width W.
+All that autograd sees of a sequence is this one node. The arrays below are shared by all backends and memory accesses;
+time comes first, then the batch, and everything is contiguous. What belongs to one access (its plan, state, series and
+saved tensors) is declared in a module of its own, such as `ntm_lab.fast.ntm`.
+
+T steps, B sequences, L layers of the controller of size C with G = 4 gates (LSTM) or 1, R read heads, P head
+parameters, N slots of width W.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ntm_lab.fast import ntm
 from ntm_lab.fast.workspace import Workspace
 from ntm_lab.types import Layer
+
+Parts = TypeVar("Parts", bound=tuple[Any, ...])
 
 
 class Plan(NamedTuple):
@@ -24,16 +30,14 @@ class Plan(NamedTuple):
     size: int
     gated: bool  # an LSTM; else tanh
     recurrent: bool  # whether a layer sees its own last output
-    read_heads: int
-    write_heads: int
-    width: int
-    shifts: int
-    bounded: bool
-    every: int  # steps between two memories that are kept for the way back
+    reads: int  # R·W
+    parameters: int  # P
+    every: int  # steps between two memories that are saved for backward
+    access: Any  # the access's own plan
 
 
 class Weights(NamedTuple):
-    """Of everything inside the recurrence."""
+    """The weights inside the recurrence; also their gradients."""
 
     layers: Tensor  # (L, G·C, D): columns for [below | own hidden | 1], below is [inputs | reads] or the hidden below
     heads: Tensor  # (P, C)
@@ -41,38 +45,63 @@ class Weights(NamedTuple):
 
 
 class State(NamedTuple):
-    """What goes from step to step; also its derivative."""
+    """What goes from step to step; also its gradient."""
 
     hidden: Tensor  # (L, B, C)
     cell: Tensor  # (L, B, C)
-    memory: Tensor  # (B, N, W)
-    weighting: Tensor  # (B, K, N), read heads first
     reads: Tensor  # (B, R·W)
+    access: Any  # the access's own state, tensors (B, …), among them ``memory`` (B, N, W)
 
 
 class Tape(NamedTuple):
-    """What forward leaves for the way back. Where there is none, T is 1 in those marked and the last step remains."""
+    """Tensors saved for backward. Without gradients, those marked * keep only the last step (T = 1)."""
 
     joined: Tensor  # (L, T*, B, D), what meets the weights of a layer
     gates: Tensor  # (L, T*, B, G·C), bounded
     cells: Tensor  # (L, T*, B, C); of size 0 without gates
-    content: Tensor  # (T*, B, K, N)
     snapshots: Tensor  # (T / every, B, …), the memory before the steps 0, every, 2 every, …
     outputs: Tensor  # (T, B, C + R·W): hidden of the last layer, reads
-    weightings: Tensor  # (T, B, K, N); T* if nobody asked for them
-    parameters: Tensor  # (T, B, P), likewise; bounded: each head's key … sharpness, then each erase and add
+    parameters: Tensor  # (T, B, P), bounded; T* if no signals are wanted
+    series: Any  # the access's own, (T, B, …), returned with the outputs; T* if no signals are wanted
+    saved: Any  # the access's own, (T*, B, …)
 
 
-class Given(NamedTuple):
-    """Derivatives that come from above; of length 0 where there is none."""
+class Upstream(NamedTuple):
+    """Upstream gradients of what a sequence returns; of length 0 where there is none."""
 
     outputs: Tensor
-    weightings: Tensor
     parameters: Tensor
+    series: Any
+
+
+class Machine(Protocol):
+    """What a module such as `ntm_lab.fast.ntm` declares for an access."""
+
+    def plan_of(self, access: Any) -> Any:
+        """`Plan.access`, a NamedTuple of numbers."""
+        ...
+
+    def shapes(self, plan: Any, batch: int, slots: int) -> tuple[Any, Any, Any]:
+        """NamedTuples of the shapes of the access's state, and of one step of its series and saved tensors."""
+        ...
+
+    def signals(self, access: Any, series: Any) -> Mapping[str, Tensor]:
+        """The access's signals, from its series."""
+        ...
+
+
+MACHINES: Mapping[str, Machine] = {"ntm": ntm}
+"""By the name that an access gives as its ``machine``."""
 
 
 class Kernels(Protocol):
     """What a backend supplies: the two directions of the recurrence on the arrays above."""
+
+    MACHINES: frozenset[str]  # that it has kernels for
+
+    def unsuited(self, inputs: Tensor) -> str | None:
+        """Why this backend cannot serve such inputs, or None."""
+        ...
 
     def snapshot_shape(self, slots: int, width: int) -> tuple[int, ...]:
         """How a memory is held in `Tape.snapshots`."""
@@ -91,34 +120,54 @@ class Kernels(Protocol):
         weights: Weights,
         initial: State,
         tape: Tape,
-        given: Given,
+        upstream: Upstream,
         final: State,
         inputs: Tensor,
     ) -> tuple[State, Weights]:
-        """From the derivatives of the final state to those of the initial one and of the weights.
+        """From the gradient of the final state to those of the initial state and of the weights.
 
-        ``inputs`` (T, B, I) receives the derivatives of the inputs; of length 0 if they are not wanted. Nothing past a
-        sequence's end is read or written, but for the zeros of ``tape.joined`` and ``tape.outputs``.
+        ``inputs`` (T, B, I) receives the gradient of the inputs; of length 0 if that is not wanted. Nothing past a
+        sequence's end is read or written, except the zeros of ``tape.joined`` and ``tape.outputs``.
         """
         ...
 
 
-class Slopes(NamedTuple):
-    """Derivatives with respect to the inputs, the sums before the gates and the sums before the bounds."""
+class Gradients(NamedTuple):
+    """Gradients of every step, for a backend that makes those of the weights from them at the end."""
 
     inputs: Tensor  # (T, B, I), of length 0 if not wanted
-    layers: Tensor  # (L, T, B, G·C)
-    parameters: Tensor  # (T, B, P)
+    layers: Tensor  # (L, T, B, G·C), of the sums before the gates
+    parameters: Tensor  # (T, B, P), of the head parameters before their bounds
 
 
-def of_weights(plan: Plan, tape: Tape, slopes: Slopes) -> Weights:
-    """The derivatives of the weights from those of all steps' sums, which are 0 past a sequence's end.
+def weight_gradients(plan: Plan, tape: Tape, gradients: Gradients) -> Weights:
+    """The gradients of the weights from those of all steps, which are 0 past a sequence's end.
 
-    For a backend that keeps these: each is one large product of matrices.
+    Each is one large product of matrices.
     """
-    sums, joined = slopes.layers.flatten(1, 2), tape.joined.flatten(1, 2)
-    emitted, hidden = slopes.parameters.flatten(0, 1), tape.outputs.flatten(0, 1)[:, : plan.size]
+    sums, joined = gradients.layers.flatten(1, 2), tape.joined.flatten(1, 2)
+    emitted, hidden = gradients.parameters.flatten(0, 1), tape.outputs.flatten(0, 1)[:, : plan.size]
     return Weights(sums.transpose(1, 2) @ joined, emitted.T @ hidden, emitted.sum(0))
+
+
+def leaves(parts: Any) -> Iterator[Any]:
+    """What nested NamedTuples hold, in order."""
+    for part in parts:
+        if isinstance(part, tuple):
+            yield from leaves(part)
+        else:
+            yield part
+
+
+def rebuild(like: Parts, values: Iterable[Any]) -> Parts:
+    """NamedTuples nested as ``like``, holding the values, in order."""
+    values = iter(values)
+    return type(like)(*(rebuild(part, values) if isinstance(part, tuple) else next(values) for part in like))
+
+
+def each(function: Callable[[Any], Any], parts: Parts) -> Parts:
+    """The function's results of what nested NamedTuples hold."""
+    return rebuild(parts, map(function, leaves(parts)))
 
 
 def stack(layers: Sequence[Layer]) -> Tensor:
@@ -133,16 +182,17 @@ def stack(layers: Sequence[Layer]) -> Tensor:
 
 
 class Result(NamedTuple):
-    """Past a sequence's end everything but the state is 0."""
+    """What a sequence returns. All but the state is 0 past a sequence's end."""
 
     outputs: Tensor  # (B, T, C + R·W), hidden of the last layer and reads
     state: State
-    weightings: Tensor  # (B, T, K, N) \ of the last step only, unless signals were asked for
-    parameters: Tensor  # (B, T, P)    / or a derivative will be
+    parameters: Tensor  # (B, T, P)   \ only the last step, unless signals are wanted
+    series: Any  # of the access, (B, T, …) / or something requires a gradient
 
 
 def run(
     kernels: Kernels,
+    machine: Machine,
     plan: Plan,
     inputs: Tensor,
     weights: Weights,
@@ -152,44 +202,43 @@ def run(
 ) -> Result:
     """The whole recurrence from inputs (B, T, I), differentiable once with respect to every tensor that goes in.
 
-    Raises ValueError if the shape of one does not fit the others, TypeError if its type or device does not.
+    Raises ValueError if a shape does not fit the others, TypeError if a type or a device does not.
     """
-    _check(plan, inputs, weights, state, lengths)
+    state_shapes, series_shapes, _ = machine.shapes(plan.access, len(inputs), state.access.memory.shape[1])
+    _check(plan, inputs, weights, state, state_shapes, lengths)
     order = None
-    if lengths is not None:  # the longest first, so that those that go on are always the first ones
+    if lengths is not None:  # the longest first, so that the sequences that go on are always the first ones
         order = lengths.argsort(descending=True, stable=True)
         inputs, lengths, state = inputs[order], lengths[order].long(), _reorder(state, order)
-    tensors = (inputs.transpose(0, 1), *weights, *state)
+    tensors = (inputs.transpose(0, 1), *weights, *leaves(state))
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    outputs, weightings, parameters, *final = _Sequence.apply(kernels, plan, lengths, keep, signals, *tensors)
-    series, state = [outputs, weightings, parameters], State(*final)
+    outputs, parameters, *rest = _Sequence.apply(kernels, machine, plan, lengths, keep, signals, *tensors)
+    final, series = rest[: len(tensors) - 4], rest[len(tensors) - 4 :]
+    state, shown = rebuild(state, final), [outputs, parameters, *series]
     if order is not None:
         back = order.argsort()
-        series, state = [part[:, back] for part in series], _reorder(state, back)
-    outputs, weightings, parameters = (part.transpose(0, 1) for part in series)
-    return Result(outputs, state, weightings, parameters)
+        shown, state = [part[:, back] for part in shown], _reorder(state, back)
+    outputs, parameters, *series = (part.transpose(0, 1) for part in shown)
+    return Result(outputs, state, parameters, series_shapes._make(series))
 
 
-def _check(plan: Plan, inputs: Tensor, weights: Weights, state: State, lengths: Tensor | None) -> None:
+def _check(
+    plan: Plan, inputs: Tensor, weights: Weights, state: State, access_shapes: Any, lengths: Tensor | None
+) -> None:
     """Compiled code would read and write beyond the ends of what does not fit."""
     batch, _, features = inputs.shape
-    slots = state.memory.shape[1]
-    heads, size = plan.read_heads + plan.write_heads, plan.size
-    emitted = heads * (plan.width + 3 + plan.shifts) + plan.write_heads * 2 * plan.width
-    own = size * plan.recurrent + 1
-    columns = max(plan.inputs + plan.read_heads * plan.width + own, (size + own) * (plan.layers > 1))
+    size, own = plan.size, plan.size * plan.recurrent + 1
+    columns = max(plan.inputs + plan.reads + own, (size + own) * (plan.layers > 1))
     expected = {
         "layers": (weights.layers, (plan.layers, size * (4 if plan.gated else 1), columns)),
-        "heads": (weights.heads, (emitted, size)),
-        "bias": (weights.bias, (emitted,)),
+        "heads": (weights.heads, (plan.parameters, size)),
+        "bias": (weights.bias, (plan.parameters,)),
         "hidden": (state.hidden, (plan.layers, batch, size)),
         "cell": (state.cell, (plan.layers, batch, size)),
-        "memory": (state.memory, (batch, slots, plan.width)),
-        "weighting": (state.weighting, (batch, heads, slots)),
-        "reads": (state.reads, (batch, plan.read_heads * plan.width)),
+        "reads": (state.reads, (batch, plan.reads)),
     }
-    if plan.shifts // 2 > slots:
-        raise ValueError(f"memory: {slots} slots are too few for {plan.shifts} shifts")
+    for name, shape in access_shapes._asdict().items():
+        expected[name] = getattr(state.access, name), shape
     if features != plan.inputs:
         raise ValueError(f"inputs: width is {features}, not {plan.inputs}")
     if lengths is not None and lengths.shape != (batch,):
@@ -204,23 +253,32 @@ def _check(plan: Plan, inputs: Tensor, weights: Weights, state: State, lengths: 
 
 
 def _reorder(state: State, order: Tensor) -> State:
-    return State(state.hidden[:, order], state.cell[:, order], *(part[order] for part in state[2:]))
+    access = each(lambda part: part[order], state.access)
+    return State(state.hidden[:, order], state.cell[:, order], state.reads[order], access)
 
 
 class _Sequence(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, kernels: Kernels, plan: Plan, lengths: Tensor | None, keep: bool, signals: bool, *tensors: Tensor
+        ctx: Any,
+        kernels: Kernels,
+        machine: Machine,
+        plan: Plan,
+        lengths: Tensor | None,
+        keep: bool,
+        signals: bool,
+        *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
-        inputs, layers, heads, bias, *parts = (tensor.contiguous() for tensor in tensors)
-        weights, initial = Weights(layers, heads, bias), State(*parts)
+        inputs, layers, heads, bias, hidden, cell, reads, *own = (tensor.contiguous() for tensor in tensors)
         steps, batch, _ = inputs.shape
         padded = lengths is not None
         if lengths is None:
             lengths = torch.full((batch,), steps, device=inputs.device)
+        _, slots, width = own[0].shape
+        state_shapes, series_shapes, saved_shapes = machine.shapes(plan.access, batch, slots)
+        weights, initial = Weights(layers, heads, bias), State(hidden, cell, reads, state_shapes._make(own))
 
         kept, shown = (steps if keep else 1), (steps if keep or signals else 1)
-        _, slots, width = initial.memory.shape
         count = -(-steps // plan.every) if keep else 0
         workspace = Workspace(
             inputs,
@@ -228,23 +286,23 @@ class _Sequence(torch.autograd.Function):
                 (plan.layers, kept, batch, layers.shape[2]),
                 (plan.layers, kept, batch, layers.shape[1]),
                 (plan.layers, kept, batch, plan.size if plan.gated else 0),
-                (kept, *initial.weighting.shape),
+                *((kept, *shape) for shape in saved_shapes),
                 (count, batch, *kernels.snapshot_shape(slots, width)),
             ],
         )
-        joined, gates, cells, content, snapshots = workspace.tensors
+        joined, gates, cells, *saved, snapshots = workspace.tensors
         tape = Tape(
             joined=joined,
             gates=gates,
             cells=cells,
-            content=content,
             snapshots=snapshots,
-            outputs=inputs.new_empty(steps, batch, plan.size + plan.read_heads * width),
-            weightings=inputs.new_empty(shown, *initial.weighting.shape),
-            parameters=inputs.new_empty(shown, batch, len(bias)),
+            outputs=inputs.new_empty(steps, batch, plan.size + plan.reads),
+            parameters=inputs.new_empty(shown, batch, plan.parameters),
+            series=series_shapes._make(inputs.new_empty(shown, *shape) for shape in series_shapes),
+            saved=saved_shapes._make(saved),
         )
-        if padded:  # what is past the end is not written, but shown, or met by `of_weights`
-            for part in (tape.joined, tape.outputs, tape.weightings, tape.parameters):
+        if padded:  # what is past the end is not written, but returned, or read by `weight_gradients`
+            for part in (tape.joined, tape.outputs, tape.parameters, *tape.series):
                 part.zero_()
         final = kernels.forward(plan, lengths, inputs, weights, initial, tape)
 
@@ -252,32 +310,36 @@ class _Sequence(torch.autograd.Function):
             ctx.kernels, ctx.plan, ctx.inputs_shape = kernels, plan, inputs.shape
             ctx.workspace = workspace.lease
             ctx.set_materialize_grads(False)
-            ctx.save_for_backward(lengths, layers, heads, bias, *initial, *tape)
-        return tape.outputs, tape.weightings, tape.parameters, *final
+            arguments = weights, initial, tape
+            ctx.structure = [each(lambda _: None, part) for part in arguments]
+            ctx.save_for_backward(lengths, *leaves(arguments))
+        return tape.outputs, tape.parameters, *leaves(final), *tape.series
 
     @staticmethod
-    def backward(ctx: Any, *above: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # PyTorch's once_differentiable passes some of these over in silence
             raise RuntimeError("create_graph=True: a fast backend has no second derivatives; backend=reference has")
-        lengths, layers, heads, bias, *saved = ctx.saved_tensors
-        initial, tape = State(*saved[: len(State._fields)]), Tape(*saved[len(State._fields) :])
-        outputs, weightings, parameters, *final = above
+        lengths, *saved = ctx.saved_tensors
+        values = iter(saved)
+        weights, initial, tape = (rebuild(part, values) for part in ctx.structure)
+        outputs, parameters, *rest = grads
+        number = len(rest) - len(tape.series)
+        final = (_zeros(part) if grad is None else grad for part, grad in zip(leaves(initial), rest, strict=False))
 
-        def given(derivative: Tensor | None, dimensions: int) -> Tensor:
-            return layers.new_empty([0] * dimensions) if derivative is None else derivative.contiguous()
+        def dense(grad: Tensor | None, like: Tensor) -> Tensor:
+            return like.new_empty([0] * like.dim()) if grad is None else grad.contiguous()
 
-        inputs = layers.new_zeros(ctx.inputs_shape) if ctx.needs_input_grad[5] else given(None, 3)
-        first, weights = ctx.kernels.backward(
-            ctx.plan,
-            lengths,
-            Weights(layers, heads, bias),
-            initial,
-            tape,
-            Given(given(outputs, 3), given(weightings, 4), given(parameters, 3)),
-            State(*(_zeros(a) if b is None else b for a, b in zip(initial, final, strict=True))),
-            inputs,
+        upstream = Upstream(
+            dense(outputs, tape.outputs),
+            dense(parameters, tape.parameters),
+            tape.series._make(map(dense, rest[number:], tape.series)),
         )
-        return *(None,) * 5, inputs if ctx.needs_input_grad[5] else None, *weights, *first
+        wanted = ctx.needs_input_grad[6]
+        inputs = tape.outputs.new_zeros(ctx.inputs_shape) if wanted else tape.outputs.new_empty(0, 0, 0)
+        first, weights = ctx.kernels.backward(
+            ctx.plan, lengths, weights, initial, tape, upstream, rebuild(initial, final), inputs
+        )
+        return *(None,) * 6, inputs if wanted else None, *weights, *leaves(first)
 
 
 def _zeros(like: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -135,7 +136,7 @@ def _draw(figure: Figure, axis: Axes, panel: Panel) -> None:
     if panel.bounded:
         low, high, colours = 0.0, 1.0, "viridis"
     else:
-        high = max(1.0, float(abs(values).max()))
+        high = max(1.0, float(np.nanmax(abs(values), initial=0)))  # a target that is not scored may be NaN
         low, colours = -high, "RdBu_r"
     image = axis.imshow(values, vmin=low, vmax=high, cmap=colours, aspect="auto", interpolation="nearest")
     if panel.marks:

@@ -1,5 +1,7 @@
 """Sequence models: built as ``Model(input_size, output_size)``, with explicit state in and out."""
 
+import torch
+
 from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess
 from ntm_lab.nn.lstm import LSTM, LSTMState
 from ntm_lab.nn.machines import DNC, MANN, NTM
@@ -17,3 +19,5 @@ __all__ = [
     "NTMAccess",
     "NetworkState",
 ]
+
+torch.serialization.add_safe_globals([NetworkState, LSTMState])  # a saved state loads with weights_only=True

@@ -1,7 +1,7 @@
 """A memory network: the loop of a controller around a memory access, the same for all of them."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -210,15 +210,13 @@ class MemoryNetwork(SequenceModel):
 
     def _fast_path(self, inputs: Tensor, wanted: Sequence[str]) -> tuple[Any, Sequence[Layer] | None]:
         """The kernels that can serve and the controller as plain weights; None for the reference equations."""
-        layers, machine = self.controller.weights(), self.access.machine
-        obstacle = None
-        if machine is None:
-            obstacle = f"{type(self.access).__name__} has no fast kernels yet"
-        elif layers is None:
-            obstacle = f"{type(self.controller).__name__} does not give its weights as layers"
         if "memory" in wanted:
             return None, None
-        return backends.choose(self.backend, inputs, obstacle), layers
+        layers, obstacle = self.controller.weights(), None
+        if layers is None:
+            obstacle = f"{type(self.controller).__name__} does not give its weights as layers"
+        machine = self.access.machine or type(self.access).__name__
+        return backends.choose(self.backend, inputs, machine, obstacle), layers
 
     def _at_once(
         self,
@@ -229,19 +227,17 @@ class MemoryNetwork(SequenceModel):
         lengths: Tensor | None,
         wanted: Sequence[str],
     ) -> Outcome:
-        access: Any = self.access
+        machine = sequence.MACHINES[cast(str, self.access.machine)]
         plan = sequence.Plan(
             inputs=self.input_size,
             layers=len(layers),
             size=self.controller.size,
             gated=len(layers[0].bias) == 4 * self.controller.size,
             recurrent=layers[0].own is not None,
-            read_heads=access.read_heads,
-            write_heads=access.write_heads,
-            width=access.width,
-            shifts=access.shift_range,
-            bounded=access.bounded,
+            reads=self.access.read_heads * self.access.width,
+            parameters=self.access.layout.size,
             every=self.recompute_every,
+            access=machine.plan_of(self.access),
         )
         weights = sequence.Weights(sequence.stack(layers), self.heads.weight, self.heads.bias)
         controller = [part.transpose(0, 1) for part in state.controller]
@@ -249,20 +245,20 @@ class MemoryNetwork(SequenceModel):
             raise ValueError(f"state: the controller's has {len(controller)} parts, not {plan.recurrent + plan.gated}")
         absent = inputs.new_zeros(len(layers), len(inputs), self.controller.size)
         hidden, cell = (*controller, absent, absent)[:2]
-        before = sequence.State(hidden, cell, state.access.memory, state.access.weighting, state.reads.flatten(1))
-        result = sequence.run(kernels, plan, inputs, weights, before, lengths, signals=bool(wanted))
+        before = sequence.State(hidden, cell, state.reads.flatten(1), state.access)
+        result = sequence.run(kernels, machine, plan, inputs, weights, before, lengths, signals=bool(wanted))
 
+        reading = self.access.read_heads, self.access.width
         after = NetworkState(
-            tuple(part.transpose(0, 1) for part in result.state[: len(controller)]),
-            access.State(result.state.memory, result.state.weighting),
-            result.state.reads.unflatten(1, (access.read_heads, -1)),
+            tuple(part.transpose(0, 1) for part in (result.state.hidden, result.state.cell)[: len(controller)]),
+            result.state.access,
+            result.state.reads.unflatten(1, reading),
         )
         if not wanted:
             return result.outputs, {}, after
-        read_weighting, write_weighting = access.split(result.weightings)
         signals = {
-            "read_weighting": read_weighting,
-            "write_weighting": write_weighting,
-            "reads": result.outputs[..., self.controller.size :].unflatten(-1, (access.read_heads, -1)),
-        } | self._as_signals(access.layout.split(result.parameters))
+            **machine.signals(self.access, result.series),
+            "reads": result.outputs[..., self.controller.size :].unflatten(-1, reading),
+            **self._as_signals(self.access.layout.split(result.parameters)),
+        }
         return result.outputs, {name: signals[name] for name in wanted}, after

@@ -1,4 +1,4 @@
-"""A run and its folder: begun, resumed, loaded. With `jobs`, the only module here that knows Hydra.
+"""A run and its folder: begun and resumed. With `jobs`, the only module here that knows Hydra.
 
 A run's folder holds ``config.yaml`` (all that was set), ``versions.json``, ``checkpoints/last.ckpt``, ``metrics.csv``,
 TensorBoard's event files, ``episode.png`` and, once it has ended, ``results.json``.
@@ -26,17 +26,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from torch import Tensor
 
 from ntm_lab.checks import at_least, positive
 from ntm_lab.files import write_whole
 from ntm_lab.tasks.answers import measures_of
-from ntm_lab.training.checkpoints import LastCheckpoint, WholeCheckpointIO
+from ntm_lab.training.checkpoints import LastCheckpoint, WholeCheckpointIO, differing
 from ntm_lab.training.learner import Learner
-from ntm_lab.types import SequenceModel, Task
-from ntm_lab.zoo.card import CARD, Card, is_packaged, make_card, read_card, read_weights
-from ntm_lab.zoo.legacy import modern_config, modern_weights
-from ntm_lab.zoo.shipped import locate
+from ntm_lab.types import Task
 
 CONFIG, VERSIONS, RESULTS, CHECKPOINT = "config.yaml", "versions.json", "results.json", "checkpoints/last.ckpt"
 CHANGEABLE = ("resume", "max_sequences", "stop_at_cost", "test")  # what a resumed run may set anew
@@ -212,96 +208,6 @@ def build_trainer(config: DictConfig, folder: Path, steps: int) -> pl.Trainer:
     )
 
 
-class Trained(NamedTuple):
-    """A trained model, and what it was trained on."""
-
-    folder: Path
-    config: DictConfig  # of a model with a card: its ``choices``, ``task`` and ``model`` only
-    task: Task
-    model: SequenceModel
-
-
-def load(source: str | Path, slots: int | None = None) -> SequenceModel:
-    """A trained model, ready to be used: ``logits, state = load("copy-ntm-lstm")(inputs)``. See `find`."""
-    return find(source, slots).model
-
-
-def find(source: str | Path, slots: int | None = None) -> Trained:
-    """A trained model with its task and its config.
-
-    Args:
-        source: a run's folder, the name of a model that comes with the package (`ntm-lab models` lists them;
-            ``"copy-ntm"`` is the best of all controllers), or the folder of a model that was given away. The last two
-            can hold no code; a run's config may name any class of yours, so take runs only from people you trust.
-        slots: another number of memory slots than it was trained with, where its initial state allows it.
-
-    Raises FileNotFoundError if there is no such thing or a part of it is missing, ValueError if a part of it is
-    damaged, if its config might run foreign code, or if the slots cannot be changed.
-    """
-    folder = locate(source)
-    config, weights = _given_away(folder) if is_packaged(folder) else _left_by_run(folder)
-    try:
-        for node in (config, config.model):
-            if "backend" in node:
-                node.backend = "auto"  # here need not be what was there
-        task = instantiate(config.task)
-        model: SequenceModel = instantiate(config.model)(task.input_size, task.output_size)
-    except Exception as error:  # what is built from other people's values may raise anything
-        raise ValueError(f"{folder}: no model can be built from its config ({error.__cause__ or error})") from error
-    differing = _differing(model.state_dict(), weights)
-    if differing:
-        raise ValueError(f"{folder}: its weights are of another model than its config: {differing} differ")
-    model.load_state_dict(weights)
-    if slots is not None:
-        model.resize(slots)
-    return Trained(folder, config, task, model.eval())
-
-
-def card_of(trained: Trained) -> Card:
-    """The card of a trained model: that which came with it, or of a run that has ended one made from its results.
-
-    Raises FileNotFoundError if the run has not ended, ValueError if its files do not tell what a card has to.
-    """
-    if is_packaged(trained.folder):
-        return read_card(trained.folder)
-    results = trained.folder / RESULTS
-    if not results.is_file():
-        raise FileNotFoundError(f"{trained.folder} has no {RESULTS}: a card is made of a run that has ended")
-    config: Any = OmegaConf.to_container(trained.config)
-    try:
-        return make_card(config, json.loads(results.read_text()))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{trained.folder}: no card can be made of it ({error})") from error
-
-
-def _given_away(folder: Path) -> tuple[DictConfig, dict[str, Tensor]]:
-    """Config and weights of a model with a card, which has been checked for foreign code."""
-    card, weights = read_card(folder), read_weights(folder)
-    choices = {group: card[group] for group in ("task", "model", "controller") if card[group] is not None}
-    nodes = {group: card["config"][group] for group in ("task", "model")}
-    return OmegaConf.create({"choices": choices, **nodes}), weights
-
-
-def _left_by_run(folder: Path) -> tuple[DictConfig, dict[str, Tensor]]:
-    """Config and weights of a run."""
-    for part in (CONFIG, CHECKPOINT):
-        if not (folder / part).is_file():
-            raise FileNotFoundError(f"{folder} is not the folder of a run: it has no {part} (and no {CARD})")
-    try:
-        config = OmegaConf.load(folder / CONFIG)
-        assert isinstance(config, DictConfig) and {"task", "model"} <= {*config}, "it has no task and model"
-        for part in ("task", "model"):
-            config[part] = modern_config(OmegaConf.to_container(config[part]))
-    except Exception as error:
-        raise ValueError(f"{folder}: its {CONFIG} cannot be read ({error})") from error
-    try:
-        state = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")["state_dict"]
-    except DAMAGED as error:
-        raise ValueError(f"{folder}: its {CHECKPOINT} is damaged or only half written") from error
-    weights = {name.removeprefix("model."): part for name, part in state.items() if name.startswith("model.")}
-    return config, modern_weights(weights)
-
-
 def versions() -> dict[str, str]:
     """What the run was made with."""
     return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
@@ -409,15 +315,9 @@ def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
 
 
 def _same_weights(folder: Path, learner: Learner, checkpoint: Mapping[str, Any]) -> None:
-    differing = _differing(learner.state_dict(), checkpoint["state_dict"])
-    if differing:
-        raise RunError(f"resume={folder}: its {CHECKPOINT} is of another model than its {CONFIG}: {differing} differ")
-
-
-def _differing(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> str:
-    """The names that only one of the two has, or that have another shape there."""
-    mine, theirs = ({name: value.shape for name, value in weights.items()} for weights in (own, saved))
-    return ", ".join(sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)))
+    unlike = differing(learner.state_dict(), checkpoint["state_dict"])
+    if unlike:
+        raise RunError(f"resume={folder}: its {CHECKPOINT} is of another model than its {CONFIG}: {unlike} differ")
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class AssociativeRecall(BaseTask):
         self.answer = Bits(bits)
         self._check_enough(self.ranges["items"][1])
 
-    def sample(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
+    def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         (count,) = self.expand(difficulty, batch_size, least=2)
         self._check_enough(int(count.max()))
         queried = (torch.rand(batch_size, generator=generator, dtype=torch.float64) * (count - 1)).to(torch.int64)

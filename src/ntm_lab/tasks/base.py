@@ -1,20 +1,77 @@
 """What the tasks share: checked settings, difficulties spread over a batch, and vectors put on their steps."""
 
+import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from ntm_lab.types import Difficulty, Task
+from ntm_lab.tasks.difficulties import hardest
+from ntm_lab.types import Batch, Difficulty, Task
 
 PARTS = ("training", "testing")
 
 
-class BaseTask(Task):
-    """Defaults: difficulties mix in one batch and grow by one, and nothing is kept apart for testing."""
+class ShowsSettings:
+    """Says the arguments it was made with: ``NGrams(length=200, context=5)``."""
+
+    _settings: Mapping[str, Any] = {}
+
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
+        made = super().__new__(cls)
+        with suppress(TypeError):  # which __init__ raises better
+            given = inspect.signature(cls).bind(*arguments, **settings)
+            given.apply_defaults()
+            made._settings = given.arguments
+        return made
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({', '.join(f'{name}={_plain(value)}' for name, value in self._settings.items())})"
+        )
+
+
+def _plain(value: Any) -> str:
+    """As Python writes it, any sequence as a tuple."""
+    return repr(tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value)
+
+
+class BaseTask(ShowsSettings, Task):
+    """A task by its `draw` and `solve`; the constructor sets `ranges`, `input_size` and `output_size`.
+
+    Defaults: difficulties mix in one batch and grow by one, and nothing is kept apart for testing.
+    """
 
     mixable = True
+
+    def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
+        """Draw a batch, with all randomness from the generator; what `sample` does with its arguments completed."""
+        raise NotImplementedError(f"{type(self).__name__}.draw: a task has to define it")
+
+    def sample(
+        self,
+        batch_size: int,
+        difficulty: Mapping[str, int | Tensor] | None = None,
+        generator: torch.Generator | None = None,
+        **axes: int | Tensor,
+    ) -> Batch:
+        """Draw a batch: ``task.sample(16, length=20)``, or ``task.sample(16, {"length": 20}, generator)``.
+
+        Args:
+            difficulty: every axis, each one int for all sequences or a tensor (B,), one int for each.
+            generator: what to draw from; by default torch's global generator, which `torch.manual_seed` sets.
+            axes: the difficulty by keyword instead. An axis left out has its hardest value of training.
+
+        Raises ValueError for an axis that the task has not, and for a value that it does not allow.
+        """
+        if difficulty is None:
+            check_axes(axes, self)
+            difficulty = {**hardest(self), **axes}
+        elif axes:
+            raise ValueError(f"{', '.join(axes)}: must not be given beside a difficulty, {difficulty}")
+        return self.draw(batch_size, difficulty, torch.default_generator if generator is None else generator)
 
     def harder(self, difficulty: Difficulty) -> Difficulty:
         return {axis: min(max(self.grow(difficulty[axis]), low), high) for axis, (low, high) in self.ranges.items()}
@@ -41,6 +98,13 @@ class BaseTask(Task):
         if difficulty.keys() != self.ranges.keys():
             raise ValueError(f"difficulty has the axes {[*difficulty]}: must be {[*self.ranges]}")
         return [_expand_axis(axis, difficulty[axis], batch_size, least) for axis in self.ranges]
+
+
+def check_axes(given: Mapping[str, Any], task: Task) -> None:
+    """ValueError for what is no axis of the task's difficulty."""
+    for axis, value in given.items():
+        if axis not in task.ranges:
+            raise ValueError(f"{axis}={value}: must be an axis of the task, {' or '.join(task.ranges)}")
 
 
 def _expand_axis(axis: str, value: int | Tensor, batch_size: int, least: int) -> Tensor:

@@ -61,7 +61,7 @@ class Copy(BaseTask):
         task.part = part
         return task
 
-    def sample(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
+    def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         (length,) = self.expand(difficulty, batch_size)
         return self.layout(self._draw(length, generator), length)
 

@@ -40,7 +40,7 @@ class NGrams(BaseTask):
         self.input_size = 1
         self.answer = Bits(1)
 
-    def sample(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
+    def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         axes = self.expand(difficulty, batch_size)
         if any(axis.min() != axis.max() for axis in axes):
             raise ValueError("data.mixed_lengths=true: must be false for n-grams, whose batches share one difficulty")

@@ -39,7 +39,7 @@ class RepeatCopy(BaseTask):
         self.mean = (low + high) / 2
         self.std = math.sqrt(((high - low + 1) ** 2 - 1) / 12) or 1.0  # uniform on the integers; a single one has none
 
-    def sample(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
+    def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         length, repeats = self.expand(difficulty, batch_size)
         vectors = random_bits((batch_size, int(length.max()), self.bits), generator)
         return self.layout(vectors, length, repeats)

@@ -40,7 +40,7 @@ class Sort(BaseTask):
         self.input_size = bits + 2
         self.answer = Bits(bits)
 
-    def sample(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
+    def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         (count,) = self.expand(difficulty, batch_size)
         shape = batch_size, int(count.max())
         vectors = random_bits((*shape, self.bits), generator)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ntm_lab.checks import at_least, not_negative, positive, share
+from ntm_lab.tasks.base import ShowsSettings
 from ntm_lab.types import Difficulty, Ranges, Task
 
 
@@ -20,7 +21,7 @@ def _uniform(ranges: Ranges, generator: torch.Generator) -> dict[str, int]:
     return {axis: int(torch.randint(low, high + 1, (), generator=generator)) for axis, (low, high) in ranges.items()}
 
 
-class Uniform:
+class Uniform(ShowsSettings):
     """Every point of the ranges is equally likely, always: how Graves trains, and a surprisingly strong benchmark."""
 
     measures_gain = False
@@ -57,7 +58,7 @@ class Fixed(Uniform):
         return dict(self.point)
 
 
-class Growing:
+class Growing(ShowsSettings):
     """Naive growth: from the easiest point one step harder (`Task.harder`) each time the current point is mastered.
 
     Mastered is: over the last `window` costs heard of the current point the mean is below `threshold` bits. Costs of
@@ -125,7 +126,7 @@ class LookBackAndForward(LookBack):
         return self.task.ranges
 
 
-class PredictionGain:
+class PredictionGain(ShowsSettings):
     """The points the network learns most from: Exp3.S on prediction gain, Graves et al. 2017 (arXiv 1704.03003).
 
     Each of the N points of the ranges is an arm of an adversarial bandit. Arm i has a log weight w_i, at first 0, and

@@ -1,15 +1,15 @@
 """Trained models to and from the Hugging Face Hub, or any folder; needs the extra ``hub``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from torch import Tensor
 
-from ntm_lab.runs.run import Trained, card_of, find
 from ntm_lab.types import SequenceModel
-from ntm_lab.zoo import card as trained
+from ntm_lab.zoo.card import CARD, WEIGHTS, read_card, write
+from ntm_lab.zoo.find import Trained, card_of, find
 
 try:
     from huggingface_hub import ModelCard, PyTorchModelHubMixin, snapshot_download
@@ -33,14 +33,15 @@ Its `card.json`:
 
 
 class HubModel(SequenceModel, PyTorchModelHubMixin, library_name="ntm_lab", model_card_template=README):
-    """A trained model that can be published, made of any that `find` finds:
+    """A trained model that can be published, made from any that `find` finds:
 
         model = HubModel(find("runs/…"))
         model.save_pretrained("folder")                # with push_to_hub=True also to the Hub
-        model = HubModel.from_pretrained("folder")     # or of the Hub: "owner/name"
+        model = HubModel.from_pretrained("folder")     # or from the Hub: "owner/name"
 
     The folder holds the weights and the card (`ntm_lab.zoo.card`), and `ntm_lab.load` takes it too. The weights are
-    saved as they are at that time; the card describes those that were found.
+    saved as they are at that time; the card describes those that were found. `from_pretrained` takes the ``trust`` of
+    `find` for a model whose card names classes of other packages.
 
     Raises FileNotFoundError and ValueError as `find` and `card_of` do.
     """
@@ -53,6 +54,17 @@ class HubModel(SequenceModel, PyTorchModelHubMixin, library_name="ntm_lab", mode
         self.signals = found.model.signals
         self.input_size, self.output_size = found.model.input_size, found.model.output_size
         self.train(found.model.training)
+
+    @property
+    def slots(self) -> int | None:
+        return self.model.slots
+
+    @property
+    def slot_width(self) -> int | None:
+        return self.model.slot_width
+
+    def resize(self, slots: int) -> None:
+        self.model.resize(slots)
 
     def initial_state(self, batch_size: int, slots: int | None = None) -> Any:
         return self.model.initial_state(batch_size, slots)
@@ -70,16 +82,16 @@ class HubModel(SequenceModel, PyTorchModelHubMixin, library_name="ntm_lab", mode
         return super().generate_model_card(*args, card=self.card, text=json.dumps(self.card, indent=2), **kwargs)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        trained.write(save_directory, self.card, self.model.state_dict())
+        write(save_directory, self.card, self.model.state_dict())
         # The Hub counts downloads by this file, and the mixin warns where there is none.
         named = {key: self.card[key] for key in ("name", "task", "model", "controller")}
         (save_directory / "config.json").write_text(json.dumps(named, indent=2) + "\n")
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, **where: Any) -> Self:
+    def _from_pretrained(cls, *, model_id: str, trust: str | Collection[str] = (), **where: Any) -> Self:
         """``where`` says how to download: revision, cache_dir, force_download, local_files_only and token."""
         folder = Path(model_id)
         if not folder.is_dir():
-            folder = Path(snapshot_download(model_id, allow_patterns=[trained.CARD, trained.WEIGHTS], **where))
-        trained.read_card(folder)  # there has to be one: a run, which could hold code, is not taken from here
-        return cls(find(folder))
+            folder = Path(snapshot_download(model_id, allow_patterns=[CARD, WEIGHTS], **where))
+        read_card(folder)  # there has to be one: a run, which could hold code, is not taken from here
+        return cls(find(folder, trust=trust))

@@ -1,4 +1,4 @@
-"""Models of version 0.1, whose configs and weights had other names."""
+"""Models of version 0.1, whose classes, settings and weights had other names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,14 +10,17 @@ MOVED = {
     "ntm_lab.controllers.": "ntm_lab.nn.controllers.",
     "ntm_lab.memory.Constant": "ntm_lab.nn.contents.Constant",
     "ntm_lab.memory.Random": "ntm_lab.nn.contents.Random",
-    "ntm_lab.memory.": "ntm_lab.nn.weightings.",  # all that is left there
+    "ntm_lab.memory.": "ntm_lab.nn.weightings.",  # the others
 }
 RENAMED = {"checkpoint_every": "recompute_every"}
 MEMORY = "ntm_lab.memory.Memory"
 
 
 def modern_config(node: Any) -> Any:
-    """The node of a task or a model as it is written now; a modern one comes back as it is."""
+    """The node of a task or a model in today's names; a modern node stays as it is.
+
+    What was nested under ``memory`` (slots, width, init, weighting) belongs to the model itself now.
+    """
     if isinstance(node, list):
         return [modern_config(part) for part in node]
     if not isinstance(node, Mapping):
@@ -39,7 +42,7 @@ def _moved(target: Any) -> Any:
 
 
 def modern_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by their names of now: what was the initial memory belongs to the access."""
+    """Weights by today's names: the initial memory belongs to the access."""
     return {
         f"access.{name.removeprefix('memory.')}" if name.startswith("memory.") else name: part
         for name, part in weights.items()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ntm_lab.tasks.answers import measures_of, unit_of
 from ntm_lab.tasks.difficulties import label
 from ntm_lab.zoo.card import CARD, Card, hardest, read_card
 
@@ -17,8 +18,8 @@ def cards() -> dict[str, Card]:
 def best(known: Mapping[str, Card]) -> dict[str, str]:
     """Which is the best of all controllers, by task and model: ``{"copy-ntm": "copy-ntm-lstm", …}``.
 
-    The best has the fewest wrong bits at the hardest difficulty that all of them were tested at (at its own hardest
-    where there is none), or the least cost where not even the perfect answer is free; the cost decides a tie.
+    The best has the fewest errors at the hardest difficulty that all of them were tested at (at its own hardest where
+    there is none), or the least cost where even the perfect answer has one; the cost decides a tie.
     """
     groups: dict[str, list[str]] = {}
     for name, card in known.items():
@@ -33,27 +34,9 @@ def _best_of(rivals: Mapping[str, Card]) -> str:
     def shortfall(name: str) -> tuple[float, float]:
         rows = [row for row in rivals[name]["test"] if label(row["difficulty"]) in shared]
         row = hardest(rows or rivals[name]["test"])
-        return (0 if "optimum_bits" in row else row["wrong_bits"]), row["cost_bits"]
+        cost, *others = measures_of(row)
+        errors = [row[measure.name] for measure in others if measure.kind == "wrong"]
+        costly = f"optimum_{unit_of(row)}" in row
+        return (errors[0] if errors and not costly else 0), row[cost.name]
 
     return min(rivals, key=shortfall)
-
-
-def locate(source: str | Path) -> Path:
-    """The folder of a trained model: that of the name, if it is one of this package's, or else the one given.
-
-    A `Path`, and a string such as ``"./copy-ntm"``, is always a folder.
-
-    Raises FileNotFoundError, which tells the names, if there is neither.
-    """
-    known = cards()
-    if isinstance(source, str):
-        name = best(known).get(source, source)
-        if name in known:
-            return FOLDER / name
-    if Path(source).is_dir():
-        return Path(source)
-    names = [*known] + [short for short in best(known) if short not in known]
-    raise FileNotFoundError(
-        f"{source}: there is no such folder, and no model of that name comes with ntm_lab; those are "
-        f"{', '.join(sorted(names)) or 'none'}"
-    )

@@ -1,5 +1,6 @@
 """The recurrence on the CPU: the compiled kernels, run on tiles of the batch by as many threads as torch may use."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 from functools import cache
@@ -10,11 +11,14 @@ from numba.core import event
 from torch import Tensor
 
 from ntm_lab.fast import team
-from ntm_lab.fast.numba import kernels
-from ntm_lab.fast.numba.kernels import Room
-from ntm_lab.fast.sequence import Given, Plan, State, Tape, Weights
+from ntm_lab.fast.numba import ntm as _ntm  # noqa: F401 - gives the hooks of the sequence
+from ntm_lab.fast.numba import sequence
+from ntm_lab.fast.numba.compiling import cache_folder
+from ntm_lab.fast.numba.sequence import Scratch
+from ntm_lab.fast.sequence import Plan, State, Tape, Upstream, Weights, each
 from ntm_lab.fast.workspace import Workspace
 
+MACHINES = frozenset({"ntm"})
 TILE = 16  # sequences whose memories and weights stay in a core's cache together
 
 log = logging.getLogger(__name__)
@@ -36,14 +40,14 @@ def snapshot_shape(slots: int, width: int) -> tuple[int, int]:
 
 def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initial: State, tape: Tape) -> State:
     state = _working(initial)
-    across = Weights(weights.layers.transpose(1, 2).contiguous(), weights.heads.T.contiguous(), weights.bias)
-    arguments = inputs.numpy(), _arrays(across), _arrays(state), _arrays(tape)
+    transposed = Weights(weights.layers.transpose(1, 2).contiguous(), weights.heads.T.contiguous(), weights.bias)
+    arguments = inputs.numpy(), *map(_arrays, (transposed, state, tape))
 
     def work(first: int, last: int, seat: int) -> None:
-        kernels.forward(first, last, plan, lengths.numpy(), *arguments)
+        _call(sequence.forward, first, last, plan, lengths.numpy(), *arguments)
 
     _on_tiles(work, len(lengths))
-    return _outside(state, plan)
+    return _outside(state, initial)
 
 
 def backward(
@@ -52,41 +56,58 @@ def backward(
     weights: Weights,
     initial: State,
     tape: Tape,
-    given: Given,
+    upstream: Upstream,
     final: State,
     inputs: Tensor,
 ) -> tuple[State, Weights]:
     state = _working(final)
-    batch = len(lengths)
+    memory, batch = state.access.memory, len(lengths)
     tile, steps = _tile(batch), min(plan.every, len(tape.outputs))
     seats = team.seats(-(-batch // tile))
-    (_, sums, columns), emitted = weights.layers.shape, len(weights.bias)
+    _, sums, columns = weights.layers.shape
     workspace = Workspace(
-        state.memory,
+        memory,
         [
-            (seats, steps, tile, *state.memory.shape[1:]),
+            (seats, steps, tile, *memory.shape[1:]),
             (seats, plan.layers, steps * tile, columns),
             (seats, plan.layers, steps * tile, sums),
             (seats, steps * tile, plan.size),
-            (seats, steps * tile, emitted),
+            (seats, steps * tile, plan.parameters),
         ],
     )
-    zeros = state.memory.new_zeros
-    slopes = Weights(zeros(seats, plan.layers, columns, sums), zeros(seats, plan.size, emitted), zeros(seats, emitted))
-    slopes_of, room_of = _by_seat(slopes), _by_seat(Room(*workspace.tensors))
-    arguments = *map(_arrays, (weights, initial, tape, given)), inputs.numpy(), _arrays(state)
+    zeros = memory.new_zeros
+    grads = Weights(
+        zeros(seats, plan.layers, columns, sums), zeros(seats, plan.size, plan.parameters), zeros(seats, plan.parameters)
+    )
+    grads_of, scratch_of = _by_seat(grads), _by_seat(Scratch(*workspace.tensors))
+    arguments = *map(_arrays, (weights, initial, tape, upstream)), inputs.numpy(), _arrays(state)
 
     def work(first: int, last: int, seat: int) -> None:
-        kernels.backward(first, last, plan, lengths.numpy(), *arguments, slopes_of[seat], room_of[seat])
+        own = grads_of[seat], scratch_of[seat]
+        _call(sequence.backward, first, last, plan, lengths.numpy(), *arguments, *own)
 
     _on_tiles(work, batch)
-    layers, heads, bias = (part[0] if seats == 1 else part.sum(0) for part in slopes)
-    return _outside(state, plan), Weights(layers.transpose(1, 2), heads.T, bias)
+    layers, heads, bias = (part[0] if seats == 1 else part.sum(0) for part in grads)
+    return _outside(state, final), Weights(layers.transpose(1, 2), heads.T, bias)
+
+
+def _call(kernel: Callable[..., None], *arguments: Any) -> None:
+    """Run a kernel. Without room on the disk for what was compiled, the process goes on with it, and says so."""
+    try:
+        kernel(*arguments)
+    except OSError as error:  # from the cache, before the kernel began
+        _say_not_kept(str(error))
+        kernel(*arguments)
+
+
+@cache
+def _say_not_kept(error: str) -> None:
+    log.warning("the numba backend is compiled anew in the next process: cannot write to %s: %s", cache_folder(), error)
 
 
 def _by_seat(parts: Any) -> list[Any]:
     """The arrays of each seat, from tensors whose first dimension is the seat."""
-    return [type(parts)(*each) for each in zip(*_arrays(parts), strict=True)]
+    return [type(parts)(*arrays) for arrays in zip(*_arrays(parts), strict=True)]
 
 
 def _padded(width: int) -> int:
@@ -95,20 +116,21 @@ def _padded(width: int) -> int:
 
 def _working(state: State) -> State:
     """A copy to be changed in place, its memory as (B, V, N)."""
-    batch, slots, width = state.memory.shape
-    memory = state.memory.new_zeros(batch, _padded(width), slots)
-    memory[:, :width] = state.memory.transpose(1, 2)
-    others = {name: part for name, part in state._asdict().items() if name != "memory"}
-    copies = {name: part.clone(memory_format=torch.contiguous_format) for name, part in others.items()}
-    return State(memory=memory, **copies)
+    batch, slots, width = state.access.memory.shape
+    memory = state.access.memory.new_zeros(batch, _padded(width), slots)
+    memory[:, :width] = state.access.memory.transpose(1, 2)
+    copies = each(lambda part: part.clone(memory_format=torch.contiguous_format), state)
+    return copies._replace(access=copies.access._replace(memory=memory))
 
 
-def _outside(state: State, plan: Plan) -> State:
-    return state._replace(memory=state.memory[:, : plan.width].transpose(1, 2))
+def _outside(state: State, like: State) -> State:
+    """The state with its memory as (B, N, W)."""
+    width = like.access.memory.shape[2]
+    return state._replace(access=state.access._replace(memory=state.access.memory[:, :width].transpose(1, 2)))
 
 
-def _arrays(tensors: Any) -> Any:
-    return type(tensors)(*(tensor.numpy() for tensor in tensors))
+def _arrays(parts: Any) -> Any:
+    return each(Tensor.numpy, parts)
 
 
 def _tile(batch: int) -> int:
@@ -138,5 +160,5 @@ def _announce() -> None:
     log.warning("compiling the numba backend, once on this machine: about half a minute")
 
 
-def _announced() -> Any:
+def _announced() -> contextlib.AbstractContextManager[None]:
     return event.install_listener("numba:compile", _Announcement())

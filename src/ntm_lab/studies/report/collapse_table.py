@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from ntm_lab.evaluation import evaluate_ablations
-from ntm_lab.runs.run import find
 from ntm_lab.studies.report.chance import chance
 from ntm_lab.studies.results import read_curves, read_runs
+from ntm_lab.zoo.find import find
 
 ARM = "choices.experiment/report/collapse"
 RECIPE, REPORT = "recipe", "report"  # arms: ours, and what the report put together

@@ -14,7 +14,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import CensoredData
 
-from ntm_lab.runs.run import find
 from ntm_lab.studies.contrasts import Times, contrasts_of_times
 from ntm_lab.studies.drawing import bits_scale, draw_curves, draw_survival, legend_above, progress_scale, styles
 from ntm_lab.studies.report.chance import chance
@@ -31,6 +30,7 @@ from ntm_lab.studies.statistics import (
 )
 from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
 from ntm_lab.tasks.difficulties import ladder
+from ntm_lab.zoo.find import find
 
 TASKS = {"copy": "copy", "repeat_copy": "repeat copy", "associative_recall": "associative recall"}
 MEMORIES = {"constant": "constant, 1e-6", "learned": "learned, spread 0.03", "random": "random, spread 0.5"}

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from ntm_lab.runs.run import find
 from ntm_lab.studies.contrasts import Times, contrasts_of_times
 from ntm_lab.studies.report.chance import chance
 from ntm_lab.studies.report.learning import UNITS, read_learning
 from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.types import Task
+from ntm_lab.zoo.find import find
 
 TASKS = {"copy": "copy", "repeat_copy": "repeat copy", "associative_recall": "associative recall"}
 SHORT_FIRST = {

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ntm_lab.evaluation.ablations import storing_steps
-from ntm_lab.runs.run import find
 from ntm_lab.studies.results import read_runs
 from ntm_lab.tasks import Copy
 from ntm_lab.tasks.answers import wrong_bits
 from ntm_lab.tasks.difficulties import seeded
 from ntm_lab.types import Batch
+from ntm_lab.zoo.find import find
 
 LENGTH = 20
 SEQUENCES = 100  # that every run copies; the first of them is drawn

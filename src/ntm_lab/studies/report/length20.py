@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from ntm_lab.evaluation import evaluate
 from ntm_lab.evaluation.intervals import wilson
-from ntm_lab.runs.run import find
 from ntm_lab.studies.drawing import COLOURS, GREY
 from ntm_lab.studies.results import read_runs
 from ntm_lab.studies.statistics import success_rate
 from ntm_lab.studies.study import Study, Verdict, verdict_of_most
 from ntm_lab.tasks.difficulties import label
+from ntm_lab.zoo.find import find
 
 LENGTH = 20
 SEQUENCES = 10_000

@@ -1,0 +1,108 @@
+"""How the functions of this folder are compiled, and where the compiled code is kept.
+
+numba's own cache sees a change only in the file of the function that is called. So its folder is named here after the
+content of every source that is compiled in.
+"""
+
+import contextlib
+import hashlib
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import config, njit
+from numba.extending import overload
+from numba.misc.appdirs import AppDirs
+
+import ntm_lab.equations
+
+Array = np.ndarray[Any, Any]
+Function = Callable[..., Any]
+
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+# Sums may be reordered, as wide loops need; NaN and infinity stay.
+WIDE = OPTIONS | {"fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+# Always compiled into the caller: the process that compiles would otherwise call a version with other roundings than
+# the cache has, so that the first run on a machine could not be repeated.
+part = njit(**WIDE, forceinline=True)
+exact = njit(**OPTIONS, fastmath={"contract"}, forceinline=True)  # keeps the order of operations
+
+SOURCES = Path(__file__).parent, Path(ntm_lab.equations.__file__).parent  # the latter for its constants
+
+log = logging.getLogger(__name__)
+
+
+def entry(function: Function) -> Function:
+    """Decorator of what Python calls: compiled on the first call and kept on disk."""
+    folder = cache_folder()
+    with _kept_in(folder):
+        compiled: Function = njit(**WIDE, cache=folder is not None)(function)
+    return compiled
+
+
+def implements(hook: Function, plan_class: type) -> Callable[[Function], Function]:
+    """Decorator: ``hook(plan, …)`` is this function, compiled into the caller, where the plan is of the given class."""
+
+    def register(function: Function) -> Function:
+        def choose(plan: Any, *_: Any) -> Function | None:
+            return function if getattr(plan, "instance_class", None) is plan_class else None
+
+        overload(hook, jit_options=WIDE | {"forceinline": True}, strict=False)(choose)
+        return function
+
+    return register
+
+
+@cache
+def cache_folder() -> Path | None:
+    """Where compiled code is kept; None, said in one line, if no folder is writable.
+
+    The folder is in ``NUMBA_CACHE_DIR``, else in ``__pycache__`` beside the sources, else in the user's cache. Folders
+    of earlier contents of the same sources are removed.
+    """
+    places = [Path(__file__).parent / "__pycache__", Path(AppDirs(appname="numba", appauthor=False).user_cache_dir)]
+    if config.CACHE_DIR:
+        places.insert(0, Path(config.CACHE_DIR))
+    tree = hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:8]  # several may share a place
+    for place in places:
+        folder = place / f"ntm_lab-{tree}-{_fingerprint()}"
+        if _writable(folder):
+            for other in place.glob(f"ntm_lab-{tree}-*"):
+                if other != folder:
+                    shutil.rmtree(other, ignore_errors=True)
+            return folder
+    log.warning("the numba backend is compiled anew in every process: cannot write to %s", " or ".join(map(str, places)))
+    return None
+
+
+def _fingerprint() -> str:
+    """Of the content of all sources."""
+    digest = hashlib.sha256()
+    for source in (file for folder in SOURCES for file in sorted(folder.glob("*.py"))):
+        digest.update(f"{source.name}\n".encode() + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _kept_in(folder: Path | None) -> Iterator[None]:
+    """numba reads the setting when a function is decorated; other people's functions keep their own place."""
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(folder or "")
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before

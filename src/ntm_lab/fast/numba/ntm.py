@@ -1,0 +1,354 @@
+"""The Neural Turing Machine's own part: bounds of its heads' parameters, addressing by location, and one step.
+
+A row of parameters (P,) holds the fields of all heads, at the offsets of the plan, see `ntm_lab.fast.ntm.Plan`.
+K = R + H heads, read heads first, N slots of width W; a memory is (V, N).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ntm_lab.equations.location import LOG_GUARD
+from ntm_lab.fast.ntm import Plan
+from ntm_lab.fast.numba import sequence
+from ntm_lab.fast.numba.compiling import Array, implements, part
+from ntm_lab.fast.numba.content import cosines, look_up, look_up_backward, scale, scale_backward
+from ntm_lab.fast.numba.math import log, sigmoid, soften, softplus, softplus_grad, tanh
+from ntm_lab.fast.numba.memory import (
+    add_rows,
+    products_backward,
+    vector_of,
+    weighted_rows,
+    write,
+    write_backward,
+)
+from ntm_lab.fast.numba.products import accumulate, copy, dot
+
+
+@part
+def head_of(parameters: Array, plan: Any, k: int) -> Array:
+    """The parameters from one head on, so that its fields are at the offsets of the plan."""
+    return parameters[k * plan.head_stride :]
+
+
+@part
+def key_of(head: Array, plan: Any) -> Array:
+    """(W,)."""
+    return head[plan.key : plan.key + plan.width]
+
+
+@part
+def shift_of(head: Array, plan: Any) -> Array:
+    """(S,)."""
+    return head[plan.shift : plan.shift + plan.shifts]
+
+
+@part
+def activate(parameters: Array, plan: Any) -> None:
+    """Bound all heads' parameters (P,), in place."""
+    one = parameters.dtype.type(1)
+    for k in range(plan.read_heads + plan.write_heads):
+        head = head_of(parameters, plan, k)
+        if plan.bounded:
+            key = key_of(head, plan)
+            for v in range(plan.width):
+                key[v] = tanh(key[v])
+        head[plan.strength] = softplus(head[plan.strength])
+        head[plan.gate] = sigmoid(head[plan.gate])
+        soften(shift_of(head, plan))
+        head[plan.sharpness] = one + softplus(head[plan.sharpness])
+    for h in range(plan.write_heads):
+        erase, add = vector_of(parameters, plan.erase, plan, h), vector_of(parameters, plan.add, plan, h)
+        for v in range(plan.width):
+            erase[v] = sigmoid(erase[v])
+        if plan.bounded:
+            for v in range(plan.width):
+                add[v] = tanh(add[v])
+
+
+@part
+def activate_backward(parameters: Array, gradient: Array, plan: Any) -> None:
+    """From the gradient of `activate`'s results to that of its arguments, in place; parameters are the results."""
+    one = parameters.dtype.type(1)
+    for k in range(plan.read_heads + plan.write_heads):
+        head, grad = head_of(parameters, plan, k), head_of(gradient, plan, k)
+        if plan.bounded:
+            key, key_grad = key_of(head, plan), key_of(grad, plan)
+            for v in range(plan.width):
+                key_grad[v] *= one - key[v] * key[v]
+        grad[plan.strength] *= softplus_grad(head[plan.strength])
+        grad[plan.gate] *= head[plan.gate] * (one - head[plan.gate])
+        shift, shift_grad = shift_of(head, plan), shift_of(grad, plan)
+        mean = dot(shift, shift_grad)
+        for j in range(plan.shifts):
+            shift_grad[j] = shift[j] * (shift_grad[j] - mean)
+        grad[plan.sharpness] *= softplus_grad(head[plan.sharpness] - one)
+    for h in range(plan.write_heads):
+        erase, erase_grad = vector_of(parameters, plan.erase, plan, h), vector_of(gradient, plan.erase, plan, h)
+        for v in range(plan.width):
+            erase_grad[v] *= erase[v] * (one - erase[v])
+        if plan.bounded:
+            add, add_grad = vector_of(parameters, plan.add, plan, h), vector_of(gradient, plan.add, plan, h)
+            for v in range(plan.width):
+                add_grad[v] *= one - add[v] * add[v]
+
+
+@part
+def wrap(x: Array, reach: int, wrapped: Array) -> None:
+    """wrapped (N + 2 reach,): x with its ends repeated on the other side."""
+    n = len(x)
+    copy(x, wrapped[reach:])
+    for j in range(reach):
+        wrapped[j] = x[n - reach + j]
+        wrapped[reach + n + j] = x[j]
+
+
+@part
+def shifted(weighting: Array, shift: Array, wrapped: Array, result: Array) -> None:
+    """The circular convolution, guarded for the logarithm; ``wrapped`` keeps the weighting with its ends wrapped."""
+    reach, slots = len(shift) // 2, len(weighting)
+    wrap(weighting, reach, wrapped)
+    result[:] = weighting.dtype.type(LOG_GUARD)
+    for j in range(len(shift)):
+        s, moved = shift[j], wrapped[2 * reach - j : 2 * reach - j + slots]
+        for n in range(slots):
+            result[n] += s * moved[n]
+
+
+@part
+def address(head: Array, plan: Any, content: Array, weighting: Array, wrapped: Array) -> None:
+    """One head: the new weighting (N,) replaces the last one, the content weighting replaces the cosines."""
+    gate, sharpness = head[plan.gate], head[plan.sharpness]
+    look_up(content, head[plan.strength])
+    for n in range(len(content)):
+        weighting[n] += gate * (content[n] - weighting[n])
+    shifted(weighting, shift_of(head, plan), wrapped, weighting)
+    for n in range(len(weighting)):
+        weighting[n] = sharpness * log(weighting[n])
+    soften(weighting)
+
+
+@part
+def address_backward(
+    head: Array,
+    plan: Any,
+    cosine: Array,
+    inverse: Array,
+    content: Array,
+    weighting: Array,
+    previous: Array,
+    grad: Array,
+    head_grad: Array,
+    product_grad: Array,
+    norm_grad: Array,
+    buffers: Array,
+) -> None:
+    """The gradient of `address`, from that of its result in ``grad`` (N,), which becomes that of ``previous``.
+
+    Adds to ``head_grad`` for all but the key, for which see `look_up_backward`.
+    """
+    reach, slots = plan.shifts // 2, len(weighting)
+    gate, sharpness = head[plan.gate], head[plan.sharpness]
+    shift, shift_grad = shift_of(head, plan), shift_of(head_grad, plan)
+    zero, one = head.dtype.type(0), head.dtype.type(1)
+    wrapped, gated = buffers[0], buffers[1, :slots]
+
+    # sharpening
+    for n in range(slots):
+        gated[n] = previous[n] + gate * (content[n] - previous[n])
+    shifted(gated, shift, wrapped, gated)
+    mean, sharpness_grad = dot(weighting, grad), zero
+    for n in range(slots):
+        through = weighting[n] * (grad[n] - mean)
+        sharpness_grad += through * log(gated[n])
+        grad[n] = sharpness * through / gated[n]
+    head_grad[plan.sharpness] += sharpness_grad
+
+    # shift
+    for j in range(plan.shifts):
+        shift_grad[j] += dot(grad, wrapped[2 * reach - j : 2 * reach - j + slots])
+    wrap(grad, reach, wrapped)
+    grad[:] = zero
+    for j in range(plan.shifts):
+        s, moved = shift[j], wrapped[j : j + slots]
+        for n in range(slots):
+            grad[n] += s * moved[n]
+
+    # interpolation
+    gate_grad, mean = zero, zero
+    for n in range(slots):
+        gate_grad += grad[n] * (content[n] - previous[n])
+        mean += grad[n] * content[n]
+    head_grad[plan.gate] += gate_grad
+    head_grad[plan.strength] += look_up_backward(
+        content, cosine, inverse, head[plan.strength], gate, mean, grad, product_grad, norm_grad
+    )
+    for n in range(slots):
+        grad[n] *= one - gate
+
+
+# The step
+
+
+class ForwardScratch(NamedTuple):
+    """Buffers of `step`."""
+
+    keys: Any  # (K, V)
+    inverse: Any  # (N,), inverse norms of the slots
+    wrapped: Any  # (N + S,)
+    vectors: Any  # (3, V)
+
+
+class BackwardScratch(NamedTuple):
+    """Buffers of `replay` and `step_backward`."""
+
+    keys: Any  # (K, V), scaled; part of ``outer_vectors``
+    read_grads: Any  # (R, V); part of ``outer_vectors``
+    outer_vectors: Any  # (R + K, V), what meets ``outer_weightings`` in the gradient of the memory
+    outer_weightings: Any  # (R + K, N), the read weightings, then the gradients of the products with the keys
+    product_grads: Any  # (K, N); part of ``outer_weightings``
+    cosine: Any  # (K, N)
+    inverse: Any  # (N,)
+    norm_grad: Any  # (N,)
+    weightings: Any  # (2, N + S)
+    vectors: Any  # (5, V)
+    stages: Any  # (H − 1, V, N)
+
+
+@implements(sequence.forward_scratch, Plan)
+def forward_scratch(plan: Any, state: Any) -> ForwardScratch:
+    _, depth, slots = state.memory.shape
+    heads, dtype = plan.read_heads + plan.write_heads, state.memory.dtype
+    return ForwardScratch(
+        np.empty((heads, depth), dtype),
+        np.empty(slots, dtype),
+        np.empty(slots + plan.shifts, dtype),
+        np.empty((3, depth), dtype),
+    )
+
+
+@implements(sequence.step, Plan)
+def step(
+    plan: Any,
+    parameters: Array,
+    state: Any,
+    reads: Array,
+    series: Any,
+    saved: Any,
+    b: int,
+    shown: int,
+    kept: int,
+    scratch: ForwardScratch,
+) -> None:
+    memory, weighting, content = state.memory[b], state.weighting[b], saved.content[kept, b]
+    width = plan.width
+    activate(parameters, plan)
+    for k in range(len(weighting)):
+        scale(key_of(head_of(parameters, plan, k), plan), scratch.keys[k])
+    cosines(memory, scratch.keys, scratch.inverse, content)
+    for k in range(len(weighting)):
+        address(head_of(parameters, plan, k), plan, content[k], weighting[k], scratch.wrapped)
+    copy(weighting.reshape(-1), series.weighting[shown, b].reshape(-1))
+    for r in range(plan.read_heads):
+        weighted_rows(memory, weighting[r], scratch.vectors[0])
+        copy(scratch.vectors[0, :width], reads[r * width : (r + 1) * width])
+    write(None, weighting[plan.read_heads :], parameters, plan, memory, scratch.vectors)
+
+
+@implements(sequence.backward_scratch, Plan)
+def backward_scratch(plan: Any, state: Any) -> BackwardScratch:
+    _, depth, slots = state.memory.shape
+    reading, heads, dtype = plan.read_heads, plan.read_heads + plan.write_heads, state.memory.dtype
+    outer_vectors, outer_weightings = np.zeros((reading + heads, depth), dtype), np.empty((reading + heads, slots), dtype)
+    return BackwardScratch(
+        outer_vectors[reading:],
+        outer_vectors[:reading],
+        outer_vectors,
+        outer_weightings,
+        outer_weightings[reading:],
+        np.empty((heads, slots), dtype),
+        np.empty(slots, dtype),
+        np.empty(slots, dtype),
+        np.empty((2, slots + plan.shifts), dtype),
+        np.empty((5, depth), dtype),
+        np.empty((plan.write_heads - 1, depth, slots), dtype),
+    )
+
+
+@implements(sequence.replay, Plan)
+def replay(
+    plan: Any,
+    before: Array,
+    parameters: Array,
+    series: Any,
+    b: int,
+    t: int,
+    memory: Array,
+    scratch: BackwardScratch,
+) -> None:
+    write(before, series.weighting[t, b, plan.read_heads :], parameters, plan, memory, scratch.vectors)
+
+
+@implements(sequence.step_backward, Plan)
+def step_backward(
+    plan: Any,
+    memory: Array,
+    parameters: Array,
+    initial: Any,
+    series: Any,
+    saved: Any,
+    upstream: Any,
+    b: int,
+    t: int,
+    reads: Array,
+    state: Any,
+    parameter_grad: Array,
+    scratch: BackwardScratch,
+) -> None:
+    memory_grad, weighting_grad = state.memory[b], state.weighting[b]
+    weighting, content = series.weighting[t, b], saved.content[t, b]
+    previous = series.weighting[t - 1, b] if t else initial.weighting[b]
+    reading, width = plan.read_heads, plan.width
+    if len(upstream.weighting):
+        accumulate(upstream.weighting[t, b].reshape(-1), weighting_grad.reshape(-1))
+    for r in range(reading):
+        copy(reads[r * width : (r + 1) * width], scratch.read_grads[r])
+        copy(weighting[r], scratch.outer_weightings[r])
+        add_rows(memory, scratch.read_grads[r], weighting_grad[r])
+    write_backward(
+        memory,
+        weighting[reading:],
+        parameters,
+        plan,
+        memory_grad,
+        weighting_grad[reading:],
+        parameter_grad,
+        scratch.stages,
+        scratch.vectors,
+    )
+
+    for k in range(len(weighting)):
+        scale(key_of(head_of(parameters, plan, k), plan), scratch.keys[k])
+    cosines(memory, scratch.keys, scratch.inverse, scratch.cosine)
+    scratch.norm_grad[:] = 0
+    for k in range(len(weighting)):
+        address_backward(
+            head_of(parameters, plan, k),
+            plan,
+            scratch.cosine[k],
+            scratch.inverse,
+            content[k],
+            weighting[k],
+            previous[k],
+            weighting_grad[k],
+            head_of(parameter_grad, plan, k),
+            scratch.product_grads[k],
+            scratch.norm_grad,
+            scratch.weightings,
+        )
+    products_backward(memory, scratch.outer_vectors, scratch.outer_weightings, scratch.norm_grad, memory_grad)
+    for k in range(len(weighting)):
+        weighted_rows(memory, scratch.product_grads[k], scratch.vectors[0])
+        key, key_grad = key_of(head_of(parameters, plan, k), plan), key_of(head_of(parameter_grad, plan, k), plan)
+        scale_backward(key, scratch.keys[k], scratch.vectors[0], key_grad)
+    activate_backward(parameters, parameter_grad, plan)

@@ -1,0 +1,188 @@
+"""The recurrence forward and backward as two compiled functions of a tile of sequences and all steps.
+
+Cached on disk, and free of the interpreter's lock, so that tiles run on all cores at once. What they compute is what
+`ntm_lab.nn.network` says, in the arrays that `ntm_lab.fast.sequence` describes; the gradients are written by hand. What
+a memory access does in a step is its own: a module beside this one, such as `ntm_lab.fast.numba.ntm`, says with
+`implements` what the five hooks below are for its plan.
+
+T steps, B sequences, L layers of the controller. A memory is held as (V, N), see `ntm_lab.fast.numba.memory`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ntm_lab.fast.numba.compiling import Array, entry, part
+from ntm_lab.fast.numba.controller import layers_backward, layers_forward
+from ntm_lab.fast.numba.products import accumulate, add_product, copy
+
+# What a memory access implements. In all of them ``plan`` is the access's own, ``b`` the sequence.
+
+
+def forward_scratch(plan: Any, state: Any) -> Any:
+    """Whatever `step` needs."""
+    raise NotImplementedError("compiled code only")
+
+
+def step(
+    plan: Any, parameters: Array, state: Any, reads: Array, series: Any, saved: Any, b: int, shown: int, kept: int,
+    scratch: Any,
+) -> None:
+    """One step, from ``state`` to the next one in place, and the ``reads`` (R·W,).
+
+    The head parameters (P,) are bounded in place. ``shown`` is the step's row in ``series``, ``kept`` in ``saved``.
+    """
+    raise NotImplementedError("compiled code only")
+
+
+def backward_scratch(plan: Any, state: Any) -> Any:
+    """Whatever `replay` and `step_backward` need."""
+    raise NotImplementedError("compiled code only")
+
+
+def replay(plan: Any, before: Array, parameters: Array, series: Any, b: int, t: int, memory: Array, scratch: Any) -> None:
+    """Recompute the memory (V, N) after step t from that before it."""
+    raise NotImplementedError("compiled code only")
+
+
+def step_backward(
+    plan: Any, memory: Array, parameters: Array, initial: Any, series: Any, saved: Any, upstream: Any, b: int, t: int,
+    reads: Array, state: Any, parameter_grad: Array, scratch: Any,
+) -> None:
+    """The gradient of `step` on the memory before it: ``state`` goes from the gradient after the step to that before.
+
+    ``reads`` is the gradient of the reads, ``upstream`` that of the series (each empty: none). ``parameter_grad`` (P,)
+    begins as the upstream gradient of the bounded parameters and becomes that of the parameters before their bounds.
+    """
+    raise NotImplementedError("compiled code only")
+
+
+class Scratch(NamedTuple):
+    """A thread's buffers for a stretch of steps, from one snapshot of the memory to the next, S at most."""
+
+    memories: Any  # (S, tile, V, N), before each step
+    joined: Any  # (L, S · tile, D), rows of the tape's that exist, one after the other
+    sums: Any  # (L, S · tile, G·C), gradients of the sums before the gates, in the same order
+    hidden: Any  # (S · tile, C), of the last layer
+    emitted: Any  # (S · tile, P), gradients of the head parameters before their bounds
+
+
+@part
+def running(first: int, last: int, lengths: Array, t: int) -> int:
+    """The end of the tile's sequences that have step t; lengths descend."""
+    while last > first and lengths[last - 1] <= t:
+        last -= 1
+    return last
+
+
+@entry
+def forward(
+    first: int, last: int, plan: Any, lengths: Array, inputs: Array, weights: Any, state: Any, tape: Any
+) -> None:
+    """Run sequences first … last − 1: ``state`` goes from initial to final, ``tape`` is filled.
+
+    The matrices of ``weights`` are transposed from `ntm_lab.fast.sequence.Weights`: (L, D, G·C) and (C, P).
+    """
+    top = state.hidden[plan.layers - 1]
+    scratch = forward_scratch(plan.access, state.access)
+    for t in range(inputs.shape[0]):
+        end = running(first, last, lengths, t)
+        if end == first:
+            break
+        kept = min(t, tape.joined.shape[1] - 1)  # without gradients the tape has one step only
+        shown = min(t, tape.parameters.shape[0] - 1)
+        if t % plan.every == 0 and t // plan.every < len(tape.snapshots):
+            for b in range(first, end):
+                copy(state.access.memory[b].reshape(-1), tape.snapshots[t // plan.every, b].reshape(-1))
+
+        layers_forward(plan, first, end, inputs[t], weights.layers, state, tape, kept)
+        for b in range(first, end):
+            copy(weights.bias, tape.parameters[shown, b])
+        add_product(top[first:end], weights.heads, tape.parameters[shown, first:end], len(weights.bias))
+
+        for b in range(first, end):
+            parameters, reads = tape.parameters[shown, b], state.reads[b]
+            step(plan.access, parameters, state.access, reads, tape.series, tape.saved, b, shown, kept, scratch)
+            copy(top[b], tape.outputs[t, b])
+            copy(reads, tape.outputs[t, b, plan.size :])
+
+
+@entry
+def backward(
+    first: int,
+    last: int,
+    plan: Any,
+    lengths: Array,
+    weights: Any,
+    initial: Any,
+    tape: Any,
+    upstream: Any,
+    inputs: Array,
+    state: Any,
+    grads: Any,
+    scratch: Scratch,
+) -> None:
+    """The gradient of `forward`: ``state`` goes from that of the final state to that of the initial one.
+
+    ``upstream`` holds the upstream gradients (empty: none), ``inputs`` receives those of the inputs (empty: not
+    wanted). Those of the weights are added to ``grads``, whose matrices are as those of `forward`.
+    """
+    steps, size, every = len(tape.outputs), plan.size, plan.every
+    memories = scratch.memories
+    own = backward_scratch(plan.access, state.access)
+    joined = np.empty((last - first, weights.layers.shape[2]), inputs.dtype)
+
+    for start in range((steps - 1) // every * every, -1, -every):
+        # The memories before the steps of this stretch, from the snapshot
+        for b in range(first, running(first, last, lengths, start)):
+            copy(tape.snapshots[start // every, b].reshape(-1), memories[0, b - first].reshape(-1))
+            for t in range(start, min(start + every, steps, lengths[b]) - 1):
+                before, after = memories[t - start, b - first], memories[t - start + 1, b - first]
+                replay(plan.access, before, tape.parameters[t, b], tape.series, b, t, after, own)
+
+        rows = 0  # of the scratch that are taken
+        for t in range(min(start + every, steps) - 1, start - 1, -1):
+            end = running(first, last, lengths, t)
+            emitted = scratch.emitted[rows : rows + end - first]
+            for b in range(first, end):
+                parameter_grad = emitted[b - first]
+                if len(upstream.parameters):
+                    copy(upstream.parameters[t, b], parameter_grad)
+                else:
+                    parameter_grad[:] = 0
+                if len(upstream.outputs):
+                    accumulate(upstream.outputs[t, b, size:], state.reads[b])
+                step_backward(
+                    plan.access,
+                    memories[t - start, b - first],
+                    tape.parameters[t, b],
+                    initial.access,
+                    tape.series,
+                    tape.saved,
+                    upstream.series,
+                    b,
+                    t,
+                    state.reads[b],
+                    state.access,
+                    parameter_grad,
+                    own,
+                )
+
+            top = state.hidden[plan.layers - 1, first:end]
+            if len(upstream.outputs):
+                for b in range(first, end):
+                    accumulate(upstream.outputs[t, b, :size], top[b - first])
+            add_product(emitted, weights.heads, top, size)
+            layers_backward(
+                plan, first, end, t, weights.layers, initial, tape, state, inputs, scratch, rows, joined
+            )
+            for b in range(first, end):
+                copy(tape.outputs[t, b, :size], scratch.hidden[rows + b - first])
+                accumulate(emitted[b - first], grads.bias)
+            rows += end - first
+
+        # Many steps at once, so that a row of the sum goes through the cache seldom
+        for layer in range(plan.layers):
+            joined_rows, sums = scratch.joined[layer, :rows], scratch.sums[layer, :rows]
+            add_product(joined_rows.T, sums, grads.layers[layer], sums.shape[1])
+        add_product(scratch.hidden[:rows].T, scratch.emitted[:rows], grads.heads, len(grads.bias))

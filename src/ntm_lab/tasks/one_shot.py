@@ -1,0 +1,110 @@
+"""One-shot classification: learn in one episode what new classes of images are called."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot, pad
+
+from ntm_lab.tasks.answers import Symbols
+from ntm_lab.tasks.base import BaseTask, checked_range
+from ntm_lab.tasks.images import Digits, Images
+from ntm_lab.tasks.images.base import choose, pick
+from ntm_lab.types import Batch, Difficulty
+
+
+class OneShot(BaseTask):
+    """One-shot classification (Santoro et al. 2016, section 4): name each image; its label comes one step later.
+
+    Difficulty: ``ways`` C, the classes of an episode, and ``shots`` S, the images of each. The C · S images come in
+    random order. Labels are bound to the classes anew in every episode, so that they must be remembered; there are as
+    many labels k as the largest number of ways. The inputs (B, C · S, pixels + k) of a step are an image and the
+    one-hot label of the image before; its target (B, C · S, 1) is the label of its own image, 0 to k − 1. All steps are
+    scored. Two ways and three shots, images of two pixels, targets drawn as one-hot:
+
+        step            0  1  2  3  4  5
+        input  pixel 0  1  .  1  .  .  1
+               pixel 1  .  1  .  1  1  .
+               label 0  .  .  1  .  1  1
+               label 1  .  1  .  1  .  .
+        target label 0  .  1  .  1  1  .
+               label 1  1  .  1  .  .  1
+        scored          x  x  x  x  x  x
+
+    The first label of a class can only be guessed, so that the optimum costs log₂ k! bits where C = k, 6.9 for 5 ways.
+
+    Args:
+        ways, shots: ranges, both ends inclusive.
+        images: where images come from, see `ntm_lab.tasks.images`; by default `Digits`.
+    """
+
+    def __init__(
+        self, ways: Sequence[int] = (5, 5), shots: Sequence[int] = (10, 10), images: Images | None = None
+    ) -> None:
+        self.ranges = {"ways": checked_range("ways", ways, least=2), "shots": checked_range("shots", shots)}
+        self.images = Digits() if images is None else images
+        self.labels = self.ranges["ways"][1]
+        self.answer = Symbols(self.labels)
+        self.input_size = self.images.pixels + self.labels
+
+    def split(self, part: str) -> Self:
+        super().split(part)
+        task = copy.copy(self)
+        task.images = self.images.split(part)
+        return task
+
+    def overlap(self, difficulty: Difficulty, drawn: int) -> float:
+        """0: no image of testing is one of training."""
+        return 0.0
+
+    def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
+        ways, shots = self.expand(difficulty, batch_size)
+        most_ways, most_shots = int(ways.max()), int(shots.max())
+        self._check_enough(most_ways, most_shots)
+        images = self.images.draw(batch_size, most_ways, most_shots, generator)  # (B, ways, shots, pixels)
+        labels = choose([batch_size], most_ways, self.labels, generator)  # (B, ways)
+        lengths = ways * shots
+        more_ways = torch.arange(most_ways) >= ways[:, None]  # (B, ways)
+        more_shots = torch.arange(most_shots) >= shots[:, None]  # (B, shots)
+        spare = more_ways[:, :, None] | more_shots[:, None]  # (B, ways, shots): not shown in this sequence
+        keys = torch.rand(spare.shape, generator=generator).masked_fill(spare, 2).flatten(1)
+        order = keys.argsort(1)[:, : int(lengths.max())]  # (B, T) in ways · shots
+        start = torch.arange(batch_size)[:, None] * keys.shape[1]
+        return self.layout(pick(images.flatten(0, 2), start + order), labels.gather(1, order // most_shots), lengths)
+
+    def layout(self, images: Tensor, labels: Tensor, lengths: Tensor) -> Batch:
+        """The batch of given images (B, T, pixels) and labels (B, T), of which the first `lengths` (B,) count."""
+        mask = torch.arange(labels.shape[1]) < lengths[:, None]  # (B, T)
+        before = pad(one_hot(labels, self.labels), (0, 0, 1, -1))  # (B, T, k), none before the first step
+        inputs = torch.cat([images, before.to(images.dtype)], -1) * mask[..., None]
+        return Batch(inputs, labels.masked_fill(~mask, 0)[..., None], mask, lengths)
+
+    def solve(self, batch: Batch) -> Tensor:
+        """Probabilities of the labels (B, T, k), of a learner that recognises classes perfectly: certain for a class it
+        has seen, uniform over the labels not yet given for a new one.
+
+        It takes from the targets which images are of one class, and the labels of earlier steps.
+        """
+        labels = one_hot(batch.targets.squeeze(-1), self.labels)  # (B, T, k)
+        free = labels.cumsum(1) == labels  # (B, T, k): not given before this step
+        seen = ~free.gather(2, batch.targets)  # (B, T, 1)
+        return torch.where(seen, labels, free / free.sum(-1, keepdim=True))
+
+    def groups(self, batch: Batch) -> tuple[list[str], Tensor]:
+        """How often the class of each step has been shown: the names ``showing_01``, ``showing_02``, … and the place of
+        every step's name among them, (B, T) int64, −1 in the padding."""
+        labels = one_hot(batch.targets.squeeze(-1), self.labels)  # (B, T, k)
+        index = (labels.cumsum(1).gather(2, batch.targets).squeeze(-1) - 1).masked_fill(~batch.mask, -1)
+        return [f"showing_{number:02d}" for number in range(1, int(index.max()) + 2)], index
+
+    def _check_enough(self, ways: int, shots: int) -> None:
+        if ways > self.labels:
+            raise ValueError(f"difficulty ways={ways}: must be at most {self.labels}, the labels there are (task.ways)")
+        if ways > self.images.classes:
+            raise ValueError(f"task.ways={ways}: must be at most {self.images.classes}, the classes of task.images")
+        if shots > self.images.per_class:
+            raise ValueError(
+                f"task.shots={shots}: must be at most {self.images.per_class}, the images of a class in task.images"
+            )

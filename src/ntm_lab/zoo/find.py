@@ -1,0 +1,139 @@
+"""Where a trained model is, and what is in it: the models of the package, those given away, and runs."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from ntm_lab.runs.run import CHECKPOINT, CONFIG, DAMAGED, RESULTS
+from ntm_lab.training.checkpoints import differing
+from ntm_lab.types import SequenceModel, Task
+from ntm_lab.zoo import shipped
+from ntm_lab.zoo.card import CARD, PARTS, Card, check_card, is_packaged, make_card, read_card, read_weights
+from ntm_lab.zoo.legacy import modern_config, modern_weights
+from ntm_lab.zoo.trust import build
+
+Config = dict[str, Any]
+
+
+class Trained(NamedTuple):
+    """A trained model, and what it was trained on."""
+
+    folder: Path
+    config: Config  # of a model with a card: its ``choices``, ``task`` and ``model`` only
+    task: Task
+    model: SequenceModel
+
+
+def load(source: str | Path, slots: int | None = None, trust: str | Collection[str] = ()) -> SequenceModel:
+    """A trained model, ready to be used: ``logits, state = load("copy-ntm-lstm")(inputs)``.
+
+    Arguments and errors are those of `find`.
+    """
+    return find(source, slots, trust).model
+
+
+def find(source: str | Path, slots: int | None = None, trust: str | Collection[str] = ()) -> Trained:
+    """A trained model with its task and its config.
+
+    Args:
+        source: a run's folder, the name of a model that comes with the package (`ntm-lab models` lists them;
+            ``"copy-ntm"`` is the best of all controllers), or the folder of a model that was given away. The last two
+            can hold no code; a run's config may name any class of yours, so take runs only from people you trust.
+        slots: another number of memory slots than it was trained with, where its initial state allows it.
+        trust: other packages whose classes a model that was given away may be made of, such as ``("their_package",)``.
+
+    Raises FileNotFoundError if there is no such thing or a part of it is missing; ValueError if a part of it is
+    damaged, if it is made of classes of a package that is not trusted or not installed, or if the slots cannot be
+    changed.
+    """
+    folder = locate(source)
+    packaged = is_packaged(folder)
+    config, weights = _given_away(folder, trust) if packaged else _left_by_run(folder)
+    for node in (config, config["model"]):
+        if isinstance(node, dict) and "backend" in node:
+            node["backend"] = "auto"  # here need not be what was there
+    try:
+        task, make_model = (build(config[part], trust) if packaged else instantiate(config[part]) for part in PARTS)
+        model: SequenceModel = make_model(task.input_size, task.output_size)
+    except Exception as error:  # what is built from other people's values may raise anything
+        cause = " ".join(str(error.__cause__ or error).split())
+        raise ValueError(f"{folder}: no model can be built from its config ({cause})") from error
+    unlike = differing(model.state_dict(), weights)
+    if unlike:
+        raise ValueError(f"{folder}: its weights are of another model than its config: {unlike} differ")
+    model.load_state_dict(weights)
+    if slots is not None:
+        model.resize(slots)
+    return Trained(folder, config, task, model.eval())
+
+
+def locate(source: str | Path) -> Path:
+    """The folder of a trained model: that of the name, if it is one of this package's, or else the one given.
+
+    A `Path`, and a string such as ``"./copy-ntm"``, is always a folder.
+
+    Raises FileNotFoundError, which lists the names, if there is neither.
+    """
+    known = shipped.cards()
+    short = shipped.best(known)
+    if isinstance(source, str):
+        name = short.get(source, source)
+        if name in known:
+            return shipped.FOLDER / name
+    if Path(source).is_dir():
+        return Path(source)
+    raise FileNotFoundError(
+        f"{source}: there is no such folder, and no model of that name comes with ntm_lab; those are "
+        f"{', '.join(sorted({*known, *short})) or 'none'}"
+    )
+
+
+def card_of(trained: Trained) -> Card:
+    """The card of a trained model: that which came with it, or one made from the results of a run that has ended.
+
+    Raises FileNotFoundError if the run has not ended, ValueError if no card can be made of its files.
+    """
+    if is_packaged(trained.folder):
+        return read_card(trained.folder)
+    results = trained.folder / RESULTS
+    if not results.is_file():
+        raise FileNotFoundError(f"{trained.folder} has no {RESULTS}: a card is made of a run that has ended")
+    try:
+        return make_card(trained.config, json.loads(results.read_text()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{trained.folder}: no card can be made of it ({error})") from error
+
+
+def _given_away(folder: Path, trust: str | Collection[str]) -> tuple[Config, Mapping[str, Tensor]]:
+    """Config and weights of a model with a card, which may name classes of trusted packages only."""
+    card, weights = read_card(folder), read_weights(folder)
+    check_card(folder, card, trust)
+    choices = {group: card[group] for group in ("task", "model", "controller") if card[group] is not None}
+    return {"choices": choices, **{part: card["config"][part] for part in PARTS}}, weights
+
+
+def _left_by_run(folder: Path) -> tuple[Config, Mapping[str, Tensor]]:
+    """Config and weights of a run."""
+    for part in (CONFIG, CHECKPOINT):
+        if not (folder / part).is_file():
+            raise FileNotFoundError(f"{folder} is not the folder of a run: it has no {part} (and no {CARD})")
+    try:
+        config: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
+        assert isinstance(config, dict) and {*PARTS} <= {*config}, "it has no task and model"
+        config |= {part: modern_config(config[part]) for part in PARTS}
+    except Exception as error:
+        raise ValueError(f"{folder}: its {CONFIG} cannot be read ({error})") from error
+    try:
+        checkpoint = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
+        state = dict(dict(checkpoint)["state_dict"])
+        weights = {name.removeprefix("model."): part for name, part in state.items() if name.startswith("model.")}
+        assert all(isinstance(part, Tensor) for part in weights.values()), "not all are tensors"
+    except (*DAMAGED, AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder}: its {CHECKPOINT} is damaged or only half written") from error
+    return config, modern_weights(weights)
