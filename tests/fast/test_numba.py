@@ -319,6 +319,7 @@ for values in (logits, *gradients):
 """
 
 
+@pytest.mark.slow
 def test_a_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
     """And is silent, and computes the same to the last bit; the first says that it compiles, once for the two
     directions."""

@@ -22,6 +22,8 @@ from ntm_lab.nn import NTM, controllers
 from ntm_lab.nn.contents import Random
 from ntm_lab.nn.weightings import Learned
 
+pytestmark = pytest.mark.slow
+
 triton = pytest.importorskip("triton")
 tl = import_module("triton.language")
 InterpretedFunction = import_module("triton.runtime.interpreter").InterpretedFunction

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 each_shipped = pytest.mark.parametrize("name", [*shipped.cards()])
 
 
+@pytest.mark.slow
 @each_shipped
 def test_a_shipped_model_does_what_its_card_says(name: str) -> None:
     """The shortest test on the very sequences of the card, so that only arithmetic can differ.
