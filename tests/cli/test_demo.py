@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from ntm_lab.cli import demo, main
 from ntm_lab.runs.run import Run
-from ntm_lab.tasks.difficulties import seeded
 from ntm_lab.tasks.answers import cost_bits, wrong_bits
+from ntm_lab.tasks.difficulties import seeded
 from ntm_lab.types import Batch
 from ntm_lab.zoo import shipped
 from ntm_lab.zoo.find import find
