@@ -89,9 +89,9 @@ def _measured(run: Path) -> dict[str, Any]:
         raise ValueError(f"{run / RESULTS}: is damaged ({_reason(error)})") from error
 
 
-def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with their dotted keys."""
-    return ((key, value) for key, value in leaves(config) if key.split(".")[-1] != "_partial_")
+    return {key: value for key, value in leaves(config) if key.split(".")[-1] != "_partial_"}
 
 
 def _curves(run: Path, names: Sequence[str]) -> Iterator[pd.DataFrame]:
