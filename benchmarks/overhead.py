@@ -14,7 +14,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from ntm_lab.runs.run import build, build_trainer, open_loggers
+from ntm_lab.runs.build import build, build_trainer, open_loggers
 from ntm_lab.tasks.answers import cost_bits
 
 CONF = Path(__file__).parents[1] / "conf"

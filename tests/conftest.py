@@ -124,11 +124,11 @@ def started(composed: Callable[..., DictConfig], tmp_path: Path) -> Iterator[Cal
         folder.mkdir()  # as Hydra does
         with open_dict(config):
             config.hydra.runtime.output_dir = str(folder)
-        HydraConfig.instance().set_config(config)
+        HydraConfig.instance().set_config(config)  # for ${hydra:…}
+        hydra = config.hydra
         with open_dict(config):
             del config["hydra"]
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):  # in a run Hydra is there
-            return start(config)
+        return start(config, hydra)
 
     with unchanged_process():
         yield start_run

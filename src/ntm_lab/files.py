@@ -1,9 +1,10 @@
 """Files that are written whole or not at all, and locks."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -14,20 +15,18 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextmanager
-def held(lock: Path) -> Iterator[int]:
-    """Waits until no other process holds the lock, then holds it; gives its file descriptor.
+def held(path: Path) -> Iterator[None]:
+    """Hold a lock file; wait, with a line that says so, while another process holds it.
 
-    However a process ends, the system takes its locks back. A child that is passed the descriptor holds the lock too.
+    However a process ends, the system takes its locks back.
     """
-    import fcntl  # not on Windows, where all but sweeps works
-
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT)
+    lock = FileLock(path)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{lock.parent}: another process works there; waiting for it to end", flush=True)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(f"{path.parent}: another process works there; waiting for it to end", flush=True)
+        lock.acquire()
+    try:
+        yield
     finally:
-        os.close(descriptor)
+        lock.release()

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from ntm_lab.files import held
+from ntm_lab.runs.config import CONFIG
+from ntm_lab.runs.folder import CHECKPOINT, RESULTS
 from ntm_lab.runs.jobs import FAILURE, LOCK, job_name, sweep_jobs
-from ntm_lab.runs.run import CHECKPOINT, CONFIG, RESULTS
 
 pytestmark = pytest.mark.slow
 

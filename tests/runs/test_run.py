@@ -67,7 +67,7 @@ def test_slots_of_their_own_cannot_be_more(
 def test_an_lstm_has_no_slots(started: Started, tiny_lstm: list[str]) -> None:
     run = started(*tiny_lstm, "max_sequences=4")
     run.fit()
-    with pytest.raises(ValueError, match=r"slots=40: .* without a memory"):
+    with pytest.raises(ValueError, match=r"slots=40: .* has no memory"):
         ntm_lab.load(run.folder, slots=40)
 
 
@@ -121,7 +121,7 @@ def test_the_saved_config_needs_nothing_else(finished: Path) -> None:
     config = yaml.safe_load(text)
     assert "${" not in text
     assert config["choices"].items() >= {"model": "ntm", "task": "copy", "memory.init": "constant"}.items()
-    assert config["model"]["memory"]["slots"] == config["memory"]["slots"] == 16
+    assert config["model"]["slots"] == config["memory"]["slots"] == 16
     assert config["data"]["batch_size"] == 4
     assert not any(group.startswith("hydra") for group in config["choices"])
 

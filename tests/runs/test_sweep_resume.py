@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ntm_lab.runs.run import RESULTS
+from ntm_lab.runs.folder import RESULTS
 from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.studies.sweeps import Sweep, command, find_sweep, launcher_overrides, run_sweep
 

@@ -1,7 +1,7 @@
 """The jobs of a sweep: what they are called, and how a sweep that was stopped goes on.
 
 The same sweep may be started again with the same ``hydra.sweep.dir``, however it was stopped: jobs that have ended are
-not run again (`claim`), the others go on from their last checkpoint (`runs.start`), and each has to have the settings
+not run again (`claim`), the others go on from their last checkpoint (`start`), and each has to have the settings
 that it was begun with.
 """
 
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
@@ -25,23 +24,23 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from ntm_lab.files import held, write_whole
-from ntm_lab.runs.run import RESULTS, RunError, resolved, same_settings
+from ntm_lab.runs.config import RunError, resolved, same_settings
+from ntm_lab.runs.folder import RESULTS
 
 FAILURE, LOCK = "failure.txt", ".lock"
 LONGEST = 240  # bytes of a name; file systems take 255
 
 
 @contextmanager
-def claim(config: DictConfig) -> Iterator[dict[str, Any] | None]:
-    """Holds the folder of a job of a sweep for this process, and gives its results if it has ended before.
+def claim(config: DictConfig, hydra: DictConfig) -> Iterator[dict[str, Any] | None]:
+    """Hold the folder of a sweep's job for this process; gives the job's results if it has ended before.
 
     The workers of a sweep that was killed may outlive it, so that the same sweep, started again, comes to a job that is
-    still under way: it waits for it to end. Of a run that is no job of a sweep nothing is held.
+    still under way: it waits for it to end. Only jobs of a sweep take the lock.
 
     Raises RunError if the job that has ended there had other settings.
     """
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN or config.resume:
+    if hydra.mode != RunMode.MULTIRUN or config.resume is not None:
         yield None
         return
     folder = Path(hydra.runtime.output_dir)

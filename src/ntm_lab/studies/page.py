@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ntm_lab.files import write_whole
-from ntm_lab.runs.run import RESULTS
+from ntm_lab.runs.folder import RESULTS
 from ntm_lab.studies import report
 from ntm_lab.studies.study import Study, Verdict
 from ntm_lab.studies.tables import markdown, markdown_of

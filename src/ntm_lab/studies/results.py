@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import yaml  # OmegaConf's own parser, a hundred times as fast without OmegaConf
 
-from ntm_lab.runs.run import CONFIG, RESULTS
+from ntm_lab.runs.config import CONFIG, leaves
+from ntm_lab.runs.folder import RESULTS
 
 CURVES = "metrics.csv"
 PROGRESS = ["sequences", "step", "seconds"]  # columns of every curve: what a value can be drawn against
@@ -72,7 +73,7 @@ def ended(folder: Folders) -> list[Path]:
 def _settings(run: Path) -> dict[str, Any]:
     try:
         config = yaml.load((run / CONFIG).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        settings = dict(_flat(config))
+        settings = _flat(config)
         del settings["seed"]  # the results have it too
         int(settings["data.batch_size"])
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -88,13 +89,9 @@ def _measured(run: Path) -> dict[str, Any]:
         raise ValueError(f"{run / RESULTS}: is damaged ({_reason(error)})") from error
 
 
-def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with their dotted keys."""
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif key != "_partial_":
-            yield prefix + key, value
+    return {key: value for key, value in leaves(config) if key.split(".")[-1] != "_partial_"}
 
 
 def _curves(run: Path, names: Sequence[str]) -> Iterator[pd.DataFrame]:

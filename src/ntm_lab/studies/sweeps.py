@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntm_lab.files import held, write_whole
+from ntm_lab.runs.folder import RESULTS
 from ntm_lab.runs.jobs import FAILURE, LOCK, sweep_jobs
-from ntm_lab.runs.run import RESULTS
 
 CONF = Path("conf")
 SETTLED = ".settled"  # in a sweep's folder: all jobs have ended, with the settings of that fingerprint
@@ -92,13 +92,13 @@ def run_sweep(sweep: Sweep, launcher: Sequence[str], look: Callable[[], object])
     if others := sorted(found - {*sweep.jobs}):
         raise ValueError(f"{sweep.folder}: holds runs that are not of this sweep: {' '.join(others)}")
     settled = sweep.folder / SETTLED
-    with held(sweep.folder / LOCK) as lock:
+    with held(sweep.folder / LOCK):
         fingerprint = _fingerprint()
         if sweep.ended() == len(sweep.jobs) and settled.exists() and settled.read_text() == fingerprint:
             return []
         while True:
             before = sweep.ended()
-            status = _launch(sweep, launcher, lock, look)
+            status = _launch(sweep, launcher, look)
             if status == 0 or sweep.ended() == before:
                 break  # otherwise a worker was killed, as by a lack of memory, and took the launcher with it
         failures = list(_failures(sweep))
@@ -113,8 +113,8 @@ def command(sweep: Sweep, launcher: Sequence[str]) -> list[str]:
     return [sys.executable, "train.py", "-m", f"experiment={sweep.experiment}", folder, *launcher]
 
 
-def _launch(sweep: Sweep, launcher: Sequence[str], lock: int, look: Callable[[], object]) -> int:
-    """Run the multirun to its end; its exit status. Holds the sweep's lock as long as it lives."""
+def _launch(sweep: Sweep, launcher: Sequence[str], look: Callable[[], object]) -> int:
+    """Run the multirun to its end; its exit status. Its jobs take locks of their own, so that it may outlive us."""
     with sweep.log.open("a") as log:
         process = subprocess.Popen(
             command(sweep, launcher),
@@ -122,7 +122,6 @@ def _launch(sweep: Sweep, launcher: Sequence[str], lock: int, look: Callable[[],
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # a group of processes that can be stopped as one
-            pass_fds=[lock],
         )
         try:
             while True:

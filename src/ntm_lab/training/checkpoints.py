@@ -1,14 +1,12 @@
 """Checkpoints that are on disk whole or not at all, and hold plain values only."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from torch import Tensor
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -44,9 +42,3 @@ class LastCheckpoint(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         trainer.save_checkpoint(self.path)
-
-
-def differing(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> str:
-    """The names that only one of the two has, or that have another shape there."""
-    mine, theirs = ({name: value.shape for name, value in weights.items()} for weights in (own, saved))
-    return ", ".join(sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)))

@@ -10,8 +10,9 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from ntm_lab.runs.run import CHECKPOINT, CONFIG, DAMAGED, RESULTS
-from ntm_lab.training.checkpoints import differing
+from ntm_lab.runs.config import CONFIG
+from ntm_lab.runs.folder import CHECKPOINT, RESULTS
+from ntm_lab.runs.resume import DAMAGED, differing
 from ntm_lab.types import SequenceModel, Task
 from ntm_lab.zoo import shipped
 from ntm_lab.zoo.card import CARD, PARTS, Card, check_card, is_packaged, make_card, read_card, read_weights

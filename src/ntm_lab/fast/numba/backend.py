@@ -77,7 +77,9 @@ def backward(
     )
     zeros = memory.new_zeros
     grads = Weights(
-        zeros(seats, plan.layers, columns, sums), zeros(seats, plan.size, plan.parameters), zeros(seats, plan.parameters)
+        zeros(seats, plan.layers, columns, sums),
+        zeros(seats, plan.size, plan.parameters),
+        zeros(seats, plan.parameters),
     )
     grads_of, scratch_of = _by_seat(grads), _by_seat(Scratch(*workspace.tensors))
     arguments = *map(_arrays, (weights, initial, tape, upstream)), inputs.numpy(), _arrays(state)

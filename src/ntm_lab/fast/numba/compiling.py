@@ -76,7 +76,9 @@ def cache_folder() -> Path | None:
                 if other != folder:
                     shutil.rmtree(other, ignore_errors=True)
             return folder
-    log.warning("the numba backend is compiled anew in every process: cannot write to %s", " or ".join(map(str, places)))
+    log.warning(
+        "the numba backend is compiled anew in every process: cannot write to %s", " or ".join(map(str, places))
+    )
     return None
 
 

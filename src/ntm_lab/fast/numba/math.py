@@ -135,6 +135,7 @@ def tanh(x: Any) -> Any:
     numerator = scale * series + (scale - one)
     return numerator / (numerator + one + one)
 
+
 @part
 def softplus(x: Any) -> Any:
     return x if x > SOFTPLUS_LINEAR else type(x)(math.log1p(math.exp(x)))
@@ -158,5 +159,3 @@ def soften(x: Array) -> None:
     scale = x.dtype.type(1) / total
     for n in range(len(x)):
         x[n] *= scale
-
-

@@ -259,7 +259,10 @@ def step(
 def backward_scratch(plan: Any, state: Any) -> BackwardScratch:
     _, depth, slots = state.memory.shape
     reading, heads, dtype = plan.read_heads, plan.read_heads + plan.write_heads, state.memory.dtype
-    outer_vectors, outer_weightings = np.zeros((reading + heads, depth), dtype), np.empty((reading + heads, slots), dtype)
+    outer_vectors, outer_weightings = (
+        np.zeros((reading + heads, depth), dtype),
+        np.empty((reading + heads, slots), dtype),
+    )
     return BackwardScratch(
         outer_vectors[reading:],
         outer_vectors[:reading],

@@ -25,7 +25,15 @@ def forward_scratch(plan: Any, state: Any) -> Any:
 
 
 def step(
-    plan: Any, parameters: Array, state: Any, reads: Array, series: Any, saved: Any, b: int, shown: int, kept: int,
+    plan: Any,
+    parameters: Array,
+    state: Any,
+    reads: Array,
+    series: Any,
+    saved: Any,
+    b: int,
+    shown: int,
+    kept: int,
     scratch: Any,
 ) -> None:
     """One step, from ``state`` to the next one in place, and the ``reads`` (R·W,).
@@ -40,14 +48,27 @@ def backward_scratch(plan: Any, state: Any) -> Any:
     raise NotImplementedError("compiled code only")
 
 
-def replay(plan: Any, before: Array, parameters: Array, series: Any, b: int, t: int, memory: Array, scratch: Any) -> None:
+def replay(
+    plan: Any, before: Array, parameters: Array, series: Any, b: int, t: int, memory: Array, scratch: Any
+) -> None:
     """Recompute the memory (V, N) after step t from that before it."""
     raise NotImplementedError("compiled code only")
 
 
 def step_backward(
-    plan: Any, memory: Array, parameters: Array, initial: Any, series: Any, saved: Any, upstream: Any, b: int, t: int,
-    reads: Array, state: Any, parameter_grad: Array, scratch: Any,
+    plan: Any,
+    memory: Array,
+    parameters: Array,
+    initial: Any,
+    series: Any,
+    saved: Any,
+    upstream: Any,
+    b: int,
+    t: int,
+    reads: Array,
+    state: Any,
+    parameter_grad: Array,
+    scratch: Any,
 ) -> None:
     """The gradient of `step` on the memory before it: ``state`` goes from the gradient after the step to that before.
 
@@ -173,9 +194,7 @@ def backward(
                 for b in range(first, end):
                     accumulate(upstream.outputs[t, b, :size], top[b - first])
             add_product(emitted, weights.heads, top, size)
-            layers_backward(
-                plan, first, end, t, weights.layers, initial, tape, state, inputs, scratch, rows, joined
-            )
+            layers_backward(plan, first, end, t, weights.layers, initial, tape, state, inputs, scratch, rows, joined)
             for b in range(first, end):
                 copy(tape.outputs[t, b, :size], scratch.hidden[rows + b - first])
                 accumulate(emitted[b - first], grads.bias)

@@ -1,0 +1,84 @@
+"""From settings to objects: the task, the learner with all its parts, the trainer and the loggers."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from pytorch_lightning.loggers import Logger
+
+from ntm_lab.checks import at_least, positive
+from ntm_lab.runs.folder import CHECKPOINT
+from ntm_lab.training.checkpoints import LastCheckpoint, WholeCheckpointIO
+from ntm_lab.training.learner import Learner
+from ntm_lab.types import Task
+
+
+def build(config: DictConfig) -> tuple[Task, Learner]:
+    """The task, and the learner with all its parts."""
+    torch.set_num_threads(at_least("threads", config.threads, 1))
+    torch.set_flush_denormal(True)  # a near-empty memory is full of denormals: slow, and worth nothing
+    task = instantiate(config.task)
+    at_least("test.sequences", config.test.sequences, 1)
+    for difficulty in config.test.difficulties or []:
+        _check_difficulty(task, difficulty)
+    data = instantiate(config.data)(
+        task,
+        instantiate(config.curriculum)(task),
+        seed=at_least("seed", config.seed, 0),
+        max_sequences=config.max_sequences,
+    )
+    torch.manual_seed(config.seed)
+    model = instantiate(config.model)(task.input_size, task.output_size)
+    positive("optimizer.lr", config.optimizer.lr)
+    optimizer = instantiate(config.optimizer)(model.parameters())
+    learner = Learner(
+        model=model,
+        data=data,
+        optimizer=optimizer,
+        schedule=instantiate(config.schedule)(optimizer, data.batch_size, config.max_sequences),
+        clip=instantiate(config.clip),
+        penalties=instantiate(config.penalty).values(),
+        stop_at_cost=config.stop_at_cost,
+        log_every=config.log_every,
+    )
+    return task, learner
+
+
+def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
+    """Find out before training that the test after it would fail."""
+    try:
+        task.sample(1, dict(difficulty), torch.Generator())
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"test.difficulties={difficulty}: {error}") from error
+
+
+def build_trainer(config: DictConfig, folder: Path, steps: int) -> pl.Trainer:
+    """The trainer of a run of so many steps; its folder is not touched yet: `open_loggers`, which does, comes later."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its hints and tips are not about this run
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own affair
+    callbacks = [*instantiate(config.callbacks).values(), LastCheckpoint(folder / CHECKPOINT)]
+    return instantiate(config.trainer)(
+        default_root_dir=folder,
+        logger=False,
+        callbacks=callbacks,
+        plugins=[WholeCheckpointIO()],
+        max_epochs=-1,
+        max_steps=steps,
+        reload_dataloaders_every_n_epochs=1,  # a round is as long as the budget allows
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        log_every_n_steps=1,  # the learner knows when
+    )
+
+
+def open_loggers(config: DictConfig, folder: Path, resumed_at: int | None = None) -> list[Logger]:
+    """The loggers of a run, which begin to write to its folder; ``resumed_at`` sequences, if it is resumed."""
+    return [make(folder, resumed_at) for make in instantiate(config.logger).values()]

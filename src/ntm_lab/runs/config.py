@@ -1,0 +1,87 @@
+"""What a run is asked for: its settings resolved, flat, compared with another run's, and refused in one line."""
+
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import CompactHydraException, InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+CONFIG = "config.yaml"
+SETTINGS = (  # of every run, whatever the model
+    *("seed", "max_sequences", "stop_at_cost", "threads", "log_every", "data", "test"),
+    *("task", "model", "curriculum", "optimizer", "schedule", "clip", "penalty", "trainer", "logger", "callbacks"),
+)
+
+
+class RunError(CompactHydraException):
+    """What was asked for cannot be done; shown as one message, without a traceback."""
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What a setting's own check, a constructor or the trainer says is wrong, as a RunError."""
+    try:
+        yield
+    except InstantiationException as error:
+        raise RunError(_one_line(error.__cause__ or error)) from error
+    except (ValueError, TypeError, MisconfigurationException, OmegaConfBaseException) as error:
+        raise RunError(_one_line(error)) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def resolved(config: DictConfig, hydra: DictConfig) -> DictConfig:
+    """The config without interpolations, under ``choices`` what was chosen from each group, and under ``overrides``
+    what was asked for on the command line. RunError if something is missing."""
+    choices = {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")}
+    for group, choice in choices.items():
+        if choice is None and group != "experiment":
+            raise RunError(f"{group}=null: must be one of the choices of this group")
+    with one_line_errors():
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    plain = OmegaConf.create({"choices": choices, "overrides": [*hydra.overrides.task]})
+    plain.merge_with(values)
+    missing = [key for key in SETTINGS if key not in plain]
+    if missing:
+        raise RunError(f"{', '.join(missing)}: missing; every run has {', '.join(SETTINGS)}")
+    return plain
+
+
+def saved(folder: Path, keys: Set[str]) -> DictConfig:
+    """The config in a run's folder; RunError if it cannot be read or has not all of the keys."""
+    try:
+        config = OmegaConf.load(folder / CONFIG)
+        assert isinstance(config, DictConfig)
+        missing = keys - {*config}
+        assert not missing, f"it has no {', '.join(sorted(missing))}"
+    except Exception as error:
+        raise RunError(f"resume={folder}: its {CONFIG} cannot be read ({error})") from error
+    return config
+
+
+def same_settings(folder: Path, asked: DictConfig) -> None:
+    """RunError if the run in a folder has other settings than those asked for, whatever command they came from."""
+    as_saved = OmegaConf.create(OmegaConf.to_yaml(asked))
+    assert isinstance(as_saved, DictConfig)
+    had, wanted = (dict(leaves(config)) for config in (saved(folder, {"choices"}), as_saved))
+    for key in {**had, **wanted}:
+        if key != "overrides" and had.get(key, "nothing") != wanted.get(key, "nothing"):
+            raise RunError(
+                f"{folder}: holds a run with {key}={had.get(key, 'nothing')}, not {wanted.get(key, 'nothing')}; "
+                "choose another hydra.sweep.dir, or the settings it was begun with"
+            )
+
+
+def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All settings with their dotted keys; a list is one setting."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
