@@ -175,22 +175,31 @@ def process(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.slow
+def test_the_process_fails_with_one_message(tmp_path: Path) -> None:
+    ended = process(["memory.slots=0"], tmp_path)
+    assert ended.returncode != 0
+    assert message(ended.stderr) == "memory.slots=0: must be a whole number of at least 1"
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert [path for path in tmp_path.rglob("*") if path.name != "runs"] == []
+
+
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("memory.slots=0", "memory.slots=0: must be a whole number of at least 1"),
         ("hydra.run.dir=file/below", "hydra.run.dir=file/below: cannot be written (Not a directory)"),
         ("resume=runs/missing", "resume=runs/missing: there is no such folder"),
     ],
-    ids=["size 0", "folder that cannot be written", "resume of nothing"],
+    ids=["folder that cannot be written", "resume of nothing"],
 )
-def test_the_process_fails_with_one_message(setting: str, says: str, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_named(
+    setting: str, says: str, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("a file, no folder")
-    ended = process([setting], tmp_path)
-    assert ended.returncode != 0
-    assert message(ended.stderr) == says if "slots" in setting else says in message(ended.stderr)
-    assert len(message(ended.stderr).splitlines()) == 1
-    assert "Traceback" not in ended.stdout + ended.stderr
+    ended = train(setting)
+    assert ended.status != 0 and says in message(ended.err)
+    assert len(message(ended.err).splitlines()) == 1
+    assert "Traceback" not in ended.out + ended.err
     assert [path for path in tmp_path.rglob("*") if path.name != "runs"] == [tmp_path / "file"]
 
 
