@@ -16,7 +16,8 @@ GROUPS = ("model", "task", "controller", "memory", "memory.init", "memory.weight
           "penalty", "curriculum", "budget")  # fmt: skip
 BY_RECIPE = ("controller", "memory", "memory.init", "memory.weighting", "schedule", "penalty", "budget")
 CHOICES = {
-    group: [OWN] * (group in BY_RECIPE) + sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in GROUPS
+    group: [OWN] * (group in BY_RECIPE) + sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    for group in GROUPS
 } | {"recipe": [OWN, "general"]}
 
 LACKS = {  # what a model does not have: groups, and penalties of signals that it does not emit

@@ -6,6 +6,7 @@ from functools import cache, wraps
 from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
+import torch
 from torch import Tensor
 
 log = logging.getLogger(__name__)
