@@ -3,7 +3,7 @@
 from typing import Any
 
 from ntm_lab.fast.numba.compiling import Array, part
-from ntm_lab.fast.numba.math import sigmoid, tanh
+from ntm_lab.fast.numba.elementary import sigmoid, tanh
 from ntm_lab.fast.numba.products import accumulate, add_product, copy
 
 

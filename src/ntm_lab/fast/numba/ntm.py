@@ -13,7 +13,7 @@ from ntm_lab.fast.ntm import Plan
 from ntm_lab.fast.numba import sequence
 from ntm_lab.fast.numba.compiling import Array, implements, part
 from ntm_lab.fast.numba.content import cosines, look_up, look_up_backward, scale, scale_backward
-from ntm_lab.fast.numba.math import log, sigmoid, soften, softplus, softplus_grad, tanh
+from ntm_lab.fast.numba.elementary import log, sigmoid, soften, softplus, softplus_grad, tanh
 from ntm_lab.fast.numba.memory import (
     add_rows,
     products_backward,
