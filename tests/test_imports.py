@@ -23,14 +23,14 @@ STANDS_ON = {
     "fast": "checks types equations",
     "nn": "checks types equations fast",  # no task: a model is told its sizes
     "tasks": "checks types",  # no model
-    "training": "checks types files tasks",  # is handed a finished model
-    "runs": "checks types files nn tasks training",
-    "zoo": "checks types files nn tasks training runs",
-    "evaluation": "checks types files nn tasks",  # neither runs nor training: it takes any model
+    "evaluation": "checks types files nn tasks",  # it takes any model, however it was trained
     "figures": "checks types files nn tasks evaluation",
-    "studies": "checks types files nn tasks training runs zoo evaluation figures",
+    "training": "checks types files tasks",  # is handed a finished model, and whatever draws
+    "runs": "checks types files tasks evaluation training",
+    "zoo": "checks types files nn tasks training runs",
+    "studies": "checks types files nn tasks runs zoo evaluation figures",
     "show": "checks types files nn tasks zoo evaluation figures",
-    "cli": "checks types files nn tasks training runs zoo evaluation figures studies show",
+    "cli": "checks types files nn tasks runs zoo evaluation figures studies show",
     "__init__": "nn tasks runs zoo evaluation figures",
 }
 KNOW_HYDRA = {"runs", "zoo", "cli/train.py"}
