@@ -11,16 +11,20 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
-from ntm_lab.checks import at_least, positive
+from ntm_lab.checks import at_least, number, positive
 from ntm_lab.runs.folder import CHECKPOINT
 from ntm_lab.training.checkpoints import LastCheckpoint, WholeCheckpointIO
 from ntm_lab.training.learner import Learner
 from ntm_lab.types import Task
 
+MOST_THREADS = 1024  # of torch, which crashes with more than the system allows
+
 
 def build(config: DictConfig) -> tuple[Task, Learner]:
     """The task, and the learner with all its parts."""
-    torch.set_num_threads(at_least("threads", config.threads, 1))
+    threads = at_least("threads", config.threads, 1)
+    number("threads", threads, lambda count: count <= MOST_THREADS, f"at most {MOST_THREADS}")
+    torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # a near-empty memory is full of denormals: slow, and worth nothing
     task = instantiate(config.task)
     at_least("test.sequences", config.test.sequences, 1)
@@ -53,7 +57,7 @@ def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
     """Find out before training that the test after it would fail."""
     try:
         task.sample(1, dict(difficulty), torch.Generator())
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"test.difficulties={difficulty}: {error}") from error
 
 
