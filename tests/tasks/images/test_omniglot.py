@@ -198,12 +198,15 @@ def test_another_size_is_kept_apart(root, tmp_path):
     assert len([*(tmp_path / "cache" / "ntm_lab").iterdir()]) == 2
 
 
-@pytest.mark.parametrize("content", [b"", b"damaged", "cut"])
-def test_a_damaged_cache_is_written_anew(root, tmp_path, content):
+@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "other"])
+def test_a_damaged_cache_is_written_anew(root, tmp_path, damage):
     before = reader.read(root, 5).ink
     (kept,) = (tmp_path / "cache" / "ntm_lab").iterdir()
     whole = kept.read_bytes()
-    kept.write_bytes(whole[:-1] if content == "cut" else content)
+    if damage == "other":
+        np.save(kept, np.zeros((len(NAMES), DRAWINGS, 24), np.uint8))
+    else:
+        kept.write_bytes({"empty": b"", "cut": whole[:-1], "garbage": b"damaged"}[damage])
     assert torch.equal(read_again(root).ink, before)
     assert kept.read_bytes() == whole
 
