@@ -1,6 +1,7 @@
 """One sequence, as the model lived it: the report's Figure 1 and Graves' Figure 6 at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import fill
 from typing import NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ def draw_trace(
     size = (min(16, max(8, 2.5 + 0.14 * steps)), 0.95 * sum(heights) + 1.2)  # inches
     figure = Figure(size, dpi=130, layout="constrained")
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    figure.suptitle(title)
+    figure.suptitle(fill(title, round(10 * size[0])))  # some ten letters an inch
     for panel, axis in zip((*panels, *last), axes, strict=True):
         _draw(figure, axis, panel)
     over_time, at_the_end = axes[: len(panels)], axes[len(panels) :]
