@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from ntm_lab.runs.config import explain
+from ntm_lab.runs.config import NO_CHOICE, explain
 from ntm_lab.runs.jobs import claim
 from ntm_lab.runs.run import train
 from ntm_lab.runs.search import CONF
@@ -49,4 +49,4 @@ def job(config: DictConfig) -> float:
 
 def _of_settings(error: Exception) -> bool:
     """Whether it is the settings that are wrong; of a group that is set to null Hydra says so by a ValueError."""
-    return not isinstance(error, ValueError) or str(error).startswith("Config group override")
+    return not isinstance(error, ValueError) or str(error).startswith(NO_CHOICE)

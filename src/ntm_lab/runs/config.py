@@ -13,6 +13,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 CONFIG = "config.yaml"
 SOURCES = ("recipe", "general", "form")  # where settings come from; they say nothing that the others do not
+NO_CHOICE = "Config group override must be"  # how Hydra's ValueError begins if a group is set to null
 SETTINGS = (  # of every run, whatever the model
     *("seed", "max_sequences", "stop_at_cost", "threads", "log_every", "data", "test"),
     *("task", "model", "curriculum", "optimizer", "schedule", "clip", "penalty", "trainer", "logger", "callbacks"),
@@ -39,9 +40,11 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     said = _one_line(error)
     if isinstance(error, RunError):
         return said
+    if said.startswith(NO_CHOICE):
+        return f"{' '.join(one for one in overrides if one.endswith('=null'))}: must be one of the choices of the group"
     if isinstance(error.__cause__, OmegaConfBaseException):
         said += f" ({_one_line(error.__cause__)})"
-    deciding = [one for one in overrides if one.startswith(("model=", "task=", "experiment=")) or one.endswith("=null")]
+    deciding = [one for one in overrides if one.startswith(("model=", "task=", "experiment="))]
     return said + (f"; asked for with {' '.join(deciding)}" if deciding else "")
 
 

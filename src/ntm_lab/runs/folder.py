@@ -5,6 +5,8 @@ files, ``episode.png`` and, once the run has ended, ``results.json``.
 """
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from ntm_lab.runs.config import CONFIG
+from ntm_lab.runs.config import CONFIG, RunError
 
 VERSIONS, RESULTS, CHECKPOINT = "versions.json", "results.json", "checkpoints/last.ckpt"
 PACKAGES = (
@@ -32,31 +34,43 @@ class CheckFolder(Callback):
     """Ends with one line, before Hydra makes a folder, if it cannot be made or the run to be resumed is not there."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if config.get("resume") is not None:
-            check_complete(Path(str(config.resume)))
-        _check_writable("hydra.run.dir", Path(config.hydra.run.dir))
+        with _ending():
+            if config.get("resume") is not None:
+                check_complete(Path(str(config.resume)))
+            check_writable("hydra.run.dir", Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _check_writable("hydra.sweep.dir", Path(config.hydra.sweep.dir))
+        with _ending():
+            check_writable("hydra.sweep.dir", Path(config.hydra.sweep.dir))
 
 
-def _check_writable(key: str, folder: Path) -> None:
+@contextmanager
+def _ending() -> Iterator[None]:
+    """End the process: of an exception in a callback Hydra makes a warning, and goes on."""
+    try:
+        yield
+    except RunError as error:
+        raise SystemExit(str(error)) from error
+
+
+def check_writable(key: str, folder: Path) -> None:
+    """Make a folder; RunError if that or a file in it cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".probe"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise SystemExit(f"{key}={folder}: cannot be written ({error.strerror}); give a folder that can") from error
+        raise RunError(f"{key}={folder}: cannot be written ({error.strerror}); give a folder that can") from error
 
 
 def check_complete(folder: Path) -> None:
-    """SystemExit, with a line that says why, if the folder holds no run that can be resumed."""
+    """RunError if the folder holds no run that can be resumed."""
     if not folder.is_dir():
-        raise SystemExit(f"resume={folder}: there is no such folder")
+        raise RunError(f"resume={folder}: there is no such folder")
     missing = [part for part in (CONFIG, CHECKPOINT) if not (folder / part).is_file()]
     if missing:
-        raise SystemExit(f"resume={folder}: no run that can be continued, it has no {' and no '.join(missing)}")
+        raise RunError(f"resume={folder}: no run that can be continued, it has no {' and no '.join(missing)}")
 
 
 def discard_if_empty(folder: Path) -> None:

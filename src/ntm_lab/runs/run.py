@@ -41,6 +41,14 @@ class Run(NamedTuple):
             print(f"\nstopped; `python train.py resume={self.folder}` goes on from the last validation")
             raise
 
+    def complete(self) -> dict[str, Any]:
+        """Train, test and report; the results. RunError if training comes to what is not a number."""
+        try:
+            self.fit()
+        except NonFiniteError as error:
+            raise RunError(str(error)) from error
+        return self.report(self.test())
+
     def test(self) -> list[dict[str, Any]]:
         """Rows of a test on fresh sequences."""
         test = self.config.test
@@ -75,13 +83,9 @@ class Run(NamedTuple):
 
 
 def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
-    """Build, fit, test, report; the results."""
+    """A run from its start to its results, which are printed too."""
     run = start(config, hydra)
-    try:
-        run.fit()
-    except NonFiniteError as error:
-        raise RunError(str(error)) from error
-    results = run.report(run.test())
+    results = run.complete()
     print(summary(results, run.folder))
     return results
 

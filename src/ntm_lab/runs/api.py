@@ -1,0 +1,151 @@
+"""`ntm_lab.train`: a run from Python, in a notebook too."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
+from hydra.version import VersionBase
+from omegaconf import DictConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from ntm_lab.evaluation import summary
+from ntm_lab.runs.config import explain
+from ntm_lab.runs.folder import check_writable
+from ntm_lab.runs.run import start
+from ntm_lab.runs.search import CONF
+from ntm_lab.types import SequenceModel, Task
+
+
+@dataclass(frozen=True, repr=False)
+class TrainedRun:
+    """A run that has ended; shown as the table of its test."""
+
+    folder: Path  # with all that is kept of it
+    results: dict[str, Any]  # as in results.json
+    model: SequenceModel  # with the weights of the end, in the mode of evaluation
+    task: Task
+    config: DictConfig  # all settings
+
+    def __repr__(self) -> str:
+        return summary(self.results, self.folder).strip()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
+
+
+def train(
+    task: str | None = None,
+    model: str | None = None,
+    *overrides: str,
+    folder: str | Path | None = None,
+    config_dir: str | Path | None = None,
+    **settings: Any,
+) -> TrainedRun:
+    """Train a model as ``ntm-lab train`` does, with a progress bar, and leave nothing changed but the run's folder.
+
+    Of the process it sets threads, random state, denormals, warnings, loggers and Hydra back as they were, so that it
+    may be called again, and within another Hydra application.
+
+    Args:
+        task, model: choices of these groups; by default copy and ntm, or what an experiment says.
+        overrides: further settings as on the command line, such as ``"optimizer.lr=1e-3"``.
+        folder: the run's; by default a new one in ``runs/`` of the working directory.
+        config_dir: of your own groups and choices, such as ``task/mine.yaml``; where both have a file, ours is taken.
+        settings: the same by keyword: ``seed=1, controller="feedforward"``. A mapping has the settings below its key:
+            ``optimizer={"lr": 1e-3}, memory={"slots": 32, "init": "random"}``.
+
+    Raises ValueError, with one line, for settings that are wrong, a folder that cannot be written, and a run that
+    diverges.
+
+    >>> import ntm_lab
+    >>> run = ntm_lab.train("copy", max_sequences=32, callbacks="none", folder=getfixture("tmp_path") / "run")
+    >>> run.results["sequences"], run.model(torch.zeros(1, 5, 9))[0].shape
+    (32, torch.Size([1, 5, 8]))
+    """
+    chosen = {"task": task, "model": model}
+    named = {key: value for key, value in chosen.items() if value is not None} | settings
+    asked = [*as_overrides(named), *overrides]
+    found = [] if config_dir is None else [f"hydra.searchpath={_as_text([str(Path(config_dir).resolve())])}"]
+    with _process_as_it_was():
+        try:
+            config = _compose([*asked, *found])
+            made = Path(config.hydra.run.dir if folder is None else folder).absolute()
+            with open_dict(config):
+                config.hydra.runtime.output_dir = str(made)
+                HydraConfig.instance().set_config(config)  # for ${hydra:…}
+                hydra = config.pop("hydra")
+            if config.resume is None:
+                check_writable("folder", made)
+            run = start(config, hydra)
+            results = run.complete()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ValueError(explain(error, asked)) from error
+        except SystemExit as error:  # how the trainer ends after an interrupt
+            raise KeyboardInterrupt from error
+    return TrainedRun(run.folder, results, run.learner.model.eval(), run.task, run.config)
+
+
+def _compose(overrides: list[str]) -> DictConfig:
+    """The config with its node ``hydra``."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides, return_hydra_config=True)
+
+
+@contextmanager
+def _process_as_it_was() -> Iterator[None]:
+    """What a run sets for the whole process is set back."""
+    hydra, hydra_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    base = VersionBase.instance().version_base
+    threads, flushed = torch.get_num_threads(), not bool(torch.tensor(1e-40) * 1)  # there is no torch.get_…
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    try:
+        with torch.random.fork_rng(), warnings.catch_warnings():
+            yield
+    finally:
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = hydra, hydra_config
+        VersionBase.instance().version_base = base
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushed)
+        logger.setLevel(level)
+
+
+def as_overrides(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Python values as overrides; those of a mapping by dotted keys."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from as_overrides(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}={_as_text(value)}"
+
+
+def _as_text(value: Any) -> str:
+    """A value in Hydra's grammar, which reads it back the same."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_as_text(part)}' for key, part in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_as_text, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    text = str(value)
+    return text if _plain(text) else QuotedString(text, Quote.single).with_quotes()
+
+
+def _plain(text: str) -> bool:
+    """Whether the grammar takes a text without quotes for the same text."""
+    words = text.replace("/", "_").replace("-", "_").replace(".", "_")
+    return words.isidentifier() and text.lower() not in ("null", "true", "false", "nan", "inf")
