@@ -2,7 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -40,17 +41,31 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
     model = instantiate(config.model)(task.input_size, task.output_size)
     positive("optimizer.lr", config.optimizer.lr)
     optimizer = instantiate(config.optimizer)(model.parameters())
-    learner = Learner(
-        model=model,
-        data=data,
-        optimizer=optimizer,
-        schedule=instantiate(config.schedule)(optimizer, data.batch_size, config.max_sequences),
-        clip=instantiate(config.clip),
-        penalties=instantiate(config.penalty).values(),
-        stop_at_cost=config.stop_at_cost,
-        log_every=config.log_every,
-    )
+    schedule = instantiate(config.schedule)(optimizer, data.batch_size, config.max_sequences)
+    with _naming(config, "penalty", "model"):
+        learner = Learner(
+            model=model,
+            data=data,
+            optimizer=optimizer,
+            schedule=schedule,
+            clip=instantiate(config.clip),
+            penalties=instantiate(config.penalty).values(),
+            stop_at_cost=config.stop_at_cost,
+            log_every=config.log_every,
+        )
     return task, learner
+
+
+@contextmanager
+def _naming(config: DictConfig, group: str, other: str) -> Iterator[None]:
+    """An error about the first group names what was chosen from both."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith(f"{group}:"):
+            raise
+        both = " ".join(f"{one}={config.choices[one]}" for one in (group, other))
+        raise ValueError(f"{both}:{str(error).removeprefix(f'{group}:')}") from error
 
 
 def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
