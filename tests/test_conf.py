@@ -1,6 +1,7 @@
 """Every file under conf/ is found here by itself, chosen, and trained with for two steps."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
+
+from ntm_lab.runs.config import leaves
 
 CONF = Path(__file__).parents[1] / "conf"
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -47,14 +50,7 @@ def choosing(choices: dict[str, dict[str, str]]) -> Callable[[Path], list[str]]:
         for model in MODELS:
             for folder in list(path.relative_to(CONF).parents)[:-1]:
                 group, choice = str(folder), str(path.relative_to(CONF / folder).with_suffix(""))
-                if group == "recipe" and choice not in MODELS:
-                    pairs = [(model, task) for model in MODELS for task in TASKS if f"{model}_{task}" == choice]
-                    return [
-                        f"{group}={value}"
-                        for pair in pairs
-                        for group, value in zip(("model", "task"), pair, strict=True)
-                    ]
-                if group in choices[model]:
+                if group in choices[model] and (group != "recipe" or choice.startswith(f"{model}/")):
                     return [f"model={model}"] * (model != MODELS[0]) + [f"{group}={choice}"]
         return []
 
@@ -110,13 +106,43 @@ def test_no_file_repeats_another() -> None:
             contents[text] = name(path)
 
 
-def test_a_recipe_is_of_a_model_and_a_task() -> None:
-    known = {f"{model}_{task}" for model in MODELS for task in TASKS} | {*MODELS}
-    assert {path.stem for path in (CONF / "recipe").glob("*.yaml")} <= known
+def test_a_recipe_is_of_a_model_and_every_model_has_a_general_one() -> None:
+    recipes = {str(path.relative_to(CONF / "recipe").with_suffix("")) for path in CONF.glob("recipe/**/*.yaml")}
+    assert {recipe.split("/")[0] for recipe in recipes} == {*MODELS}
+    assert {f"{model}/general" for model in MODELS} <= recipes
 
 
-def test_an_ntm_has_a_recipe_for_every_task() -> None:
-    assert {f"ntm_{task}" for task in TASKS} <= {path.stem for path in (CONF / "recipe").glob("*.yaml")}
+def test_every_task_of_ours_has_its_budget_and_its_recipe_for_the_ntm() -> None:
+    bits = {"copy", "repeat_copy", "associative_recall", "sort", "ngrams"}
+    assert bits <= {path.stem for path in CONF.glob("recipe/ntm/*.yaml")}
+    assert bits <= {path.stem for path in CONF.glob("budget/*.yaml")}
+
+
+def suggested(path: Path) -> Iterator[str]:
+    """The dotted keys of what a file says in ``recipe``."""
+    node = yaml.safe_load(path.read_text())
+    yield from (f"recipe.{key}" for key, _ in leaves(node.get("recipe") or {}))
+
+
+def test_whatever_a_recipe_suggests_is_read_and_the_other_way_round() -> None:
+    said = {key for path in FILES for key in suggested(path)}
+    read = {key for path in FILES for key in re.findall(r"oc\.select:(recipe[.\w]+)", path.read_text())}
+    assert said == read
+
+
+# An experiment may also set what every choice of these groups has.
+FITTING = {"model": {"recipe", "experiment"}, **{key: {"experiment"} for key in ("task", "memory", "controller")}}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_no_file_writes_into_the_settings_of_another_group(path: Path) -> None:
+    """The settings of a group belong to the file that is chosen from it; what others want of it is in ``recipe``."""
+    if not path.read_text().startswith("# @package _global_"):
+        return
+    own = path.relative_to(CONF).parts[0]
+    groups = {folder.name for folder in CONF.iterdir() if folder.is_dir()} - {"recipe", "form"}
+    foreign = {key for key in yaml.safe_load(path.read_text()) if key in groups and key != own}
+    assert {key for key in foreign if own not in FITTING.get(key, ())} == set()
 
 
 def test_a_recipe_yields_to_the_command_line(composed: Callable[..., DictConfig]) -> None:
@@ -128,31 +154,110 @@ def test_a_recipe_yields_to_the_command_line(composed: Callable[..., DictConfig]
 
 
 def test_the_recipe_of_model_and_task_comes_by_itself(composed: Callable[..., DictConfig]) -> None:
-    plain = yaml.safe_load((CONF / "recipe" / "ntm_copy.yaml").read_text())["model"]["read_gate_bias"]
+    plain = yaml.safe_load((CONF / "recipe/ntm/copy.yaml").read_text())["model"]["read_gate_bias"]
     assert composed().model.read_gate_bias == plain != 0
-    assert composed("recipe=ntm").model.read_gate_bias == 0
+    assert composed("recipe=ntm/general").model.read_gate_bias == 0
     assert composed("model.read_gate_bias=7").model.read_gate_bias == 7
+
+
+@pytest.mark.parametrize("chosen", ["task=associative_recall", "controller=feedforward", "model=lstm", "task=sort"])
+def test_an_optimizer_has_its_own_rate(chosen: str, composed: Callable[..., DictConfig]) -> None:
+    """A rate that was found for Adam is none for another optimizer; what a person sets wins over all."""
+    own = composed("optimizer=rmsprop", "recipe=ntm/general").optimizer
+    assert composed(chosen, "optimizer=rmsprop").optimizer == own
+    assert (own.lr, own.eps) == (1e-4, 1e-4)
+    assert composed(chosen).optimizer.lr != composed().optimizer.lr == 1e-2
+    for optimizer in ("adam", "rmsprop"):
+        assert composed(chosen, f"optimizer={optimizer}", "optimizer.lr=0.3", "optimizer.eps=0.5").optimizer.lr == 0.3
+
+
+@pytest.mark.parametrize(
+    ("chosen", "other", "group"),
+    [
+        (["task=ngrams"], "memory.init=constant", "memory.init"),
+        (["task=ngrams"], "clip=none", "clip"),
+        (["experiment=collier2018/copy"], "clip=elements", "clip"),
+        (["experiment=collier2018/copy"], "optimizer=rmsprop", "optimizer"),
+        (["experiment=graves2014/copy"], "optimizer=adam", "optimizer"),
+    ],
+    ids=str,
+)
+def test_another_choice_has_the_settings_of_its_own_file(
+    chosen: list[str], other: str, group: str, composed: Callable[..., DictConfig]
+) -> None:
+    """Not those that a recipe or an experiment meant for the choice that it makes itself."""
+    mixed = OmegaConf.select(composed(*chosen, other), group)
+    assert mixed.keys() == OmegaConf.select(composed(other), group).keys()
+    assert dict(mixed) | {"trainable": None} == dict(OmegaConf.select(composed(other), group)) | {"trainable": None}
+
+
+def test_a_budget_belongs_to_the_task_whatever_the_model(composed: Callable[..., DictConfig]) -> None:
+    for model in MODELS:
+        config = composed(f"model={model}", "task=sort")
+        assert (config.max_sequences, config.data.validate_every) == (480_000, 16_000)
+        other = composed(f"model={model}", "task=sort", "budget=general", "max_sequences=7")
+        assert (other.max_sequences, other.data.validate_every) == (7, 800)
+
+
+OWN_TASK = """
+_target_: ntm_lab.tasks.Copy
+lengths: [1, 3]
+bits: 2
+"""
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_own_task_needs_no_recipe_and_no_budget(model: str, train: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "conf/task/mine").mkdir(parents=True)
+    (tmp_path / "conf/task/mine/short.yaml").write_text(OWN_TASK)
+    settings = [
+        f"--config-dir={tmp_path / 'conf'}",
+        "task=mine/short",
+        f"model={model}",
+        "logger=csv",
+        "callbacks=none",
+    ]
+    ended = train(*settings, *TWO_STEPS, f"hydra.run.dir={tmp_path / 'run'}")
+    assert ended.status == 0, ended.err
+    choices = OmegaConf.load(tmp_path / "run/config.yaml").choices
+    assert (choices.task, choices.recipe, choices.budget) == ("mine/short", f"{model}/mine/short", "mine/short")
+
+
+def test_own_recipes_and_budgets_are_found(composed: Callable[..., DictConfig], tmp_path: Path) -> None:
+    for group, text in {"budget": "max_sequences: 77", "recipe/ntm": "defaults: [/recipe/ntm/copy]"}.items():
+        (tmp_path / group).mkdir(parents=True)
+        (tmp_path / group / "short.yaml").write_text(f"# @package _global_\n{text}\n")
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task/short.yaml").write_text(OWN_TASK)
+    config = composed("task=short", f"hydra.searchpath=[{tmp_path}]")
+    assert (config.max_sequences, config.model.read_gate_bias) == (77, -4.0)
 
 
 def test_memory_init_is_a_choice_and_a_node(composed: Callable[..., DictConfig]) -> None:
     """The dot in the folder's name: `memory.init=random` replaces the node by another node, not by a string."""
     config = composed("memory.init=random", "memory.init.std=0.3")
-    expected = {"_target_": "ntm_lab.nn.memory.Random", "_partial_": True, "std": 0.3, "trainable": False}
+    expected = {"_target_": "ntm_lab.nn.contents.Random", "_partial_": True, "std": 0.3, "trainable": False}
     assert config.memory.init == expected
-    assert OmegaConf.to_container(config.model, resolve=True)["memory"]["init"] == expected
+    assert OmegaConf.to_container(config.model, resolve=True)["init"] == expected
 
 
 def test_memory_sizes_keep_the_memory_init(composed: Callable[..., DictConfig]) -> None:
     config = composed("memory=64x32", "memory.init=learned", "memory.weighting=learned", "memory.width=7")
     assert (config.memory.slots, config.memory.width) == (64, 7)
     assert config.memory.init.trainable is True
-    assert config.memory.weighting._target_ == "ntm_lab.nn.memory.Learned"
+    assert config.memory.weighting._target_ == "ntm_lab.nn.weightings.Learned"
 
 
 @pytest.mark.parametrize("override", ["memory.init=constant", "memory=64x32", "controller=lstm", "memory.slots=3"])
 def test_the_lstm_has_no_memory_to_be_set(override: str, composed: Callable[..., DictConfig]) -> None:
     with pytest.raises(HydraException, match=r"Could not override '(memory|controller)"):
         composed("model=lstm", override)
+
+
+@pytest.mark.parametrize("model", ["dnc", "mann"])
+def test_only_the_ntm_has_initial_weightings(model: str, composed: Callable[..., DictConfig]) -> None:
+    with pytest.raises(HydraException, match=r"Could not override 'memory.weighting'"):
+        composed(f"model={model}", "memory.weighting=uniform")
 
 
 def test_the_lstm_has_no_dead_keys(composed: Callable[..., DictConfig]) -> None:
@@ -164,5 +269,5 @@ def test_an_experiment_yields_to_the_command_line(composed: Callable[..., DictCo
     config = composed("experiment=graves2014/copy", "optimizer=adam", "data.batch_size=3", "memory.init=constant")
     assert config.optimizer._target_ == "torch.optim.Adam"
     assert config.data.batch_size == 3
-    assert config.memory.init._target_ == "ntm_lab.nn.memory.Constant"
+    assert config.memory.init._target_ == "ntm_lab.nn.contents.Constant"
     assert config.clip._target_ == "ntm_lab.training.optim.ClipElements"  # the experiment's own

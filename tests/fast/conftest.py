@@ -49,6 +49,8 @@ def build() -> Callable[..., NTM]:
                 bounded=bounded,
                 backend=backend,
                 recompute_every=every,
+                write_gate_bias=0.0,
+                write_shift_bias=0.0,
             )
             with torch.no_grad():
                 for parameter in model.parameters():

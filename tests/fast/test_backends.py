@@ -36,7 +36,7 @@ def forgotten() -> Iterator[None]:
 
 @pytest.fixture
 def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("numba", "numba.core", "ntm_lab.fast.numba.backend", "ntm_lab.fast.numba.kernels"):
+    for name in ("numba", "numba.core", "ntm_lab.fast.numba.backend", "ntm_lab.fast.numba.sequence"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)
 
@@ -49,7 +49,7 @@ def refused(request: pytest.FixtureRequest, build: Build) -> tuple[NTM, torch.dt
     dtype = torch.bfloat16 if request.param == "dtype" else torch.float32
     reason = {
         "dtype": "it computes in float32 and float64, not in torch.bfloat16",
-        "controller": "Untold does not tell its weights",
+        "controller": "Untold does not give its weights as layers",
         "missing": "it cannot be imported (",
     }[request.param]
     model = build(Untold if request.param == "controller" else "LSTM").to(dtype)
@@ -59,7 +59,7 @@ def refused(request: pytest.FixtureRequest, build: Build) -> tuple[NTM, torch.dt
 def results(model: NTM, backend: str, inputs: Tensor) -> list[Tensor]:
     model.backend = backend
     logits, state = model(inputs)
-    return [logits, state.memory, state.weighting, state.reads]
+    return [logits, state.memory, state.access.weighting, state.reads]
 
 
 def test_auto_runs_the_reference_and_says_why_once(
@@ -88,17 +88,17 @@ def test_a_backend_chosen_by_name_is_that_or_an_error(refused: tuple[NTM, torch.
 def test_under_autocast_there_is_only_the_reference(caplog: pytest.LogCaptureFixture) -> None:
     inputs, reason = torch.zeros(1), "it computes in the type of its inputs, not under autocast"
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert [backends.choose("auto", inputs) for _ in range(2)] == [None, None]
+        assert [backends.choose("auto", inputs, "ntm") for _ in range(2)] == [None, None]
         with pytest.raises(ValueError, match=f"^model.backend=numba: {reason}; "):
-            backends.choose("numba", inputs)
+            backends.choose("numba", inputs, "ntm")
     check_said_once(caplog, reason)
-    assert backends.choose("auto", inputs) is numba_backend
+    assert backends.choose("auto", inputs, "ntm") is numba_backend
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_auto_is_numba_on_the_cpu(build: Build, dtype: torch.dtype, caplog: pytest.LogCaptureFixture) -> None:
     inputs = torch.randn(3, 4, 5).to(dtype)
-    assert backends.choose("auto", inputs) is backends.choose("numba", inputs) is numba_backend
+    assert backends.choose("auto", inputs, "ntm") is backends.choose("numba", inputs, "ntm") is numba_backend
     model = build().to(dtype)
     assert all(map(torch.equal, results(model, "auto", inputs), results(model, "numba", inputs)))
     # the backend itself may tell that it is being compiled
@@ -106,7 +106,7 @@ def test_auto_is_numba_on_the_cpu(build: Build, dtype: torch.dtype, caplog: pyte
 
 
 def test_the_reference_is_never_another(caplog: pytest.LogCaptureFixture) -> None:
-    assert backends.choose("reference", torch.zeros(1), "an obstacle") is None
+    assert backends.choose("reference", torch.zeros(1), "ntm", "an obstacle") is None
     assert caplog.records == []
 
 
@@ -114,11 +114,11 @@ def test_the_reference_is_never_another(caplog: pytest.LogCaptureFixture) -> Non
 def test_a_backend_of_another_device_is_refused(name: str) -> None:
     inputs = torch.zeros(1, device="meta" if name == "numba" else "cpu")
     with pytest.raises(ValueError, match=f"^model.backend={name}: .*; backend=reference can$"):
-        backends.choose(name, inputs)
+        backends.choose(name, inputs, "ntm")
 
 
 def test_a_device_without_a_backend_takes_the_reference(caplog: pytest.LogCaptureFixture) -> None:
-    assert [backends.choose("auto", torch.zeros(1, device="meta")) for _ in range(2)] == [None, None]
+    assert [backends.choose("auto", torch.zeros(1, device="meta"), "ntm") for _ in range(2)] == [None, None]
     assert len(caplog.records) == 1
 
 

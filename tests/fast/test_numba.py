@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ntm_lab.fast.numba import kernels as numba_kernels
+from ntm_lab.fast.numba import sequence as compiled
 from ntm_lab.nn import NTM, NetworkState, NTMAccess
 from ntm_lab.tasks import Copy
 from ntm_lab.types import Batch
@@ -302,7 +302,7 @@ def test_one_compilation_for_each_type_serves_every_model(build: Build) -> None:
             outcome(build(**case.settings).to(dtype), case, of, "numba")
             with torch.no_grad():
                 build(**case.settings).to(dtype)(drawn((2, 3, 5), seed=0)[0].to(dtype))
-    assert len(numba_kernels.forward.signatures) == len(numba_kernels.backward.signatures) == 2
+    assert len(compiled.forward.signatures) == len(compiled.backward.signatures) == 2
 
 
 FORWARD_AND_BACKWARD = """

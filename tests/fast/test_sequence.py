@@ -7,42 +7,40 @@ import pytest
 import torch
 from torch import Tensor
 
+from ntm_lab.fast import ntm
 from ntm_lab.fast.numba import backend as numba_backend
-from ntm_lab.fast.sequence import Plan, State, Weights, run
-from ntm_lab.nn import NTM, NetworkState
+from ntm_lab.fast.sequence import Plan, State, Weights, leaves, run
+from ntm_lab.nn import NTM, NetworkState, NTMAccess
 
 Build = Callable[..., NTM]
 
-PLAIN = Plan(
-    inputs=2,
-    layers=1,
-    size=2,
-    gated=True,
-    recurrent=True,
-    read_heads=1,
-    write_heads=1,
-    width=2,
-    shifts=3,
-    bounded=True,
-    every=2,
-)
+
+def plan(
+    read_heads: int = 1, write_heads: int = 1, width: int = 2, shifts: int = 3, bounded: bool = True, **others: Any
+) -> Plan:
+    access = NTMAccess(9, width, read_heads=read_heads, write_heads=write_heads, shift_range=shifts, bounded=bounded)
+    plain = {"inputs": 2, "layers": 1, "size": 2, "gated": True, "recurrent": True, "every": 2} | others
+    own = {"reads": read_heads * width, "parameters": access.layout.size, "access": ntm.plan_of(access)}
+    return Plan(**plain, **own)
+
+
+PLAIN = plan()
 PLANS = {
     "lstm": PLAIN,
-    "lstm of 2 layers": PLAIN._replace(layers=2, size=1),
-    "recurrent of 2 layers": PLAIN._replace(gated=False, layers=2),
-    "feedforward": PLAIN._replace(gated=False, recurrent=False),
-    "feedforward of 2 layers": PLAIN._replace(gated=False, recurrent=False, layers=2, inputs=1, width=1),
-    "2 reads and 3 writes": PLAIN._replace(gated=False, read_heads=2, write_heads=3),
-    "unbounded, 1 shift": PLAIN._replace(bounded=False, shifts=1),
+    "lstm of 2 layers": plan(layers=2, size=1),
+    "recurrent of 2 layers": plan(gated=False, layers=2),
+    "feedforward": plan(gated=False, recurrent=False),
+    "feedforward of 2 layers": plan(gated=False, recurrent=False, layers=2, inputs=1, width=1),
+    "2 reads and 3 writes": plan(gated=False, read_heads=2, write_heads=3),
+    "unbounded, 1 shift": plan(bounded=False, shifts=1),
 }
 BATCH, STEPS, SLOTS = 2, 3, 4
 
 
 def drawn(plan: Plan) -> dict[str, Tensor]:
     """All that goes in, by name, in float64."""
-    heads, reads = plan.read_heads + plan.write_heads, plan.read_heads * plan.width
-    emitted = heads * (plan.width + 3 + plan.shifts) + plan.write_heads * 2 * plan.width
-    below = plan.inputs + reads if plan.layers == 1 else max(plan.inputs + reads, plan.size)
+    heads, emitted = plan.access.read_heads + plan.access.write_heads, plan.parameters
+    below = plan.inputs + plan.reads if plan.layers == 1 else max(plan.inputs + plan.reads, plan.size)
     shapes = {
         "inputs": (BATCH, STEPS, plan.inputs),
         "layers": (plan.layers, plan.size * (4 if plan.gated else 1), below + plan.size * plan.recurrent + 1),
@@ -50,9 +48,9 @@ def drawn(plan: Plan) -> dict[str, Tensor]:
         "bias": (emitted,),
         "hidden": (plan.layers, BATCH, plan.size),
         "cell": (plan.layers, BATCH, plan.size),
-        "memory": (BATCH, SLOTS, plan.width),
+        "reads": (BATCH, plan.reads),
+        "memory": (BATCH, SLOTS, plan.access.width),
         "weighting": (BATCH, heads, SLOTS),
-        "reads": (BATCH, reads),
     }
     generator = torch.Generator().manual_seed(0)
     tensors = {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
@@ -62,8 +60,10 @@ def drawn(plan: Plan) -> dict[str, Tensor]:
 def apply(plan: Plan, tensors: dict[str, Tensor], lengths: Tensor | None = None) -> tuple[Tensor, ...]:
     """Everything that comes out."""
     inputs, *others = tensors.values()
-    result = run(numba_backend, plan, inputs, Weights(*others[:3]), State(*others[3:]), lengths, signals=True)
-    return result.outputs, result.weightings, result.parameters, *result.state
+    hidden, cell, reads, *own = others[3:]
+    state = State(hidden, cell, reads, ntm.State(*own))
+    result = run(numba_backend, ntm, plan, inputs, Weights(*others[:3]), state, lengths, signals=True)
+    return result.outputs, result.parameters, *result.series, *leaves(result.state)
 
 
 @pytest.mark.parametrize("lengths", [None, (1, 3), (2, 1)], ids=["whole", "padded", "padded to more than the longest"])
@@ -101,13 +101,13 @@ def test_values_are_the_same_without_gradients(lengths: tuple[int, ...] | None) 
 
 def test_a_sequence_of_length_0_keeps_its_state() -> None:
     tensors = {name: tensor.requires_grad_() for name, tensor in drawn(PLAIN).items()}
-    *series, hidden, cell, memory, weighting, reads = apply(PLAIN, tensors, torch.tensor([0, 2]))
+    *series, hidden, cell, reads, memory, weighting = apply(PLAIN, tensors, torch.tensor([0, 2]))
     for part, name in ((memory, "memory"), (weighting, "weighting"), (reads, "reads")):
         assert torch.equal(part[0], tensors[name][0]) and not torch.equal(part[1], tensors[name][1])
     assert torch.equal(hidden[:, 0], tensors["hidden"][:, 0]) and torch.equal(cell[:, 0], tensors["cell"][:, 0])
     assert not any(part[0].any() for part in series)
-    (slope,) = torch.autograd.grad(memory[0].sum(), tensors["memory"])
-    assert (slope[0] == 1).all() and not slope[1].any()
+    (gradient,) = torch.autograd.grad(memory[0].sum(), tensors["memory"])
+    assert (gradient[0] == 1).all() and not gradient[1].any()
 
 
 LOSSES: dict[str, Callable[[Tensor, NetworkState], Tensor]] = {
@@ -121,7 +121,7 @@ LOSSES: dict[str, Callable[[Tensor, NetworkState], Tensor]] = {
 def test_second_derivatives_are_refused_where_the_reference_has_them(
     build: Build, loss: Callable[[Tensor, NetworkState], Tensor]
 ) -> None:
-    """They are not left out in silence: the loss with a penalty on its own slope."""
+    """They are not left out in silence: the loss with a penalty on its own gradient."""
     inputs = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
     gradients = []
     for penalised in (False, True):
@@ -136,8 +136,8 @@ def gradient_of_penalised(
     model: NTM, loss: Callable[[Tensor, NetworkState], Tensor], inputs: Tensor, penalised: bool
 ) -> Tensor:
     total = loss(*model(inputs))
-    (slope,) = torch.autograd.grad(total, inputs, create_graph=True)
-    (total + penalised * slope.square().sum()).backward()
+    (of_inputs,) = torch.autograd.grad(total, inputs, create_graph=True)
+    (total + penalised * of_inputs.square().sum()).backward()
     gradient = model.heads.weight.grad
     assert gradient is not None
     return gradient
@@ -182,10 +182,11 @@ def test_lengths_that_do_not_fit_are_refused(lengths: Tensor) -> None:
 @pytest.mark.parametrize("slots", [1, 2])
 def test_a_shift_beyond_all_slots_is_refused(slots: int) -> None:
     """The reference raises, too: a head cannot be shifted by three where there are two slots or less."""
-    tensors = drawn(PLAIN._replace(shifts=7))
+    wide = plan(shifts=7)
+    tensors = drawn(wide)
     memory, weighting = tensors["memory"][:, :slots], tensors["weighting"][..., :slots]
     with pytest.raises(ValueError, match="shift"):
-        apply(PLAIN._replace(shifts=7), tensors | {"memory": memory, "weighting": weighting})
+        apply(wide, tensors | {"memory": memory, "weighting": weighting})
 
 
 MISFITS: dict[str, Callable[[NTM, Tensor], Any]] = {
@@ -197,10 +198,10 @@ MISFITS: dict[str, Callable[[NTM, Tensor], Any]] = {
     "state of more sequences": lambda model, inputs: model(inputs, model.initial_state(4)),
     "state of one sequence": lambda model, inputs: model(inputs, model.initial_state(1)),
     "state of another memory's width": lambda model, inputs: model(
-        inputs, model.initial_state(3)._replace(memory=torch.zeros(3, 7, 4))
+        inputs, model.initial_state(3).with_memory(torch.zeros(3, 7, 4))
     ),
     "state in float64": lambda model, inputs: model(
-        inputs, model.initial_state(3)._replace(memory=torch.zeros(3, 7, 3, dtype=torch.float64))
+        inputs, model.initial_state(3).with_memory(torch.zeros(3, 7, 3, dtype=torch.float64))
     ),
     "state without the controller's": lambda model, inputs: model(
         inputs, model.initial_state(3)._replace(controller=())

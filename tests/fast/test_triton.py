@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec, module_from_spec
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -17,8 +17,8 @@ from torch import Tensor
 
 import ntm_lab.fast.triton
 from ntm_lab.fast import backends
-from ntm_lab.fast.sequence import Given, Slopes, Tape
-from ntm_lab.nn import NTM, controllers
+from ntm_lab.fast.sequence import Gradients, Tape, Upstream, leaves
+from ntm_lab.nn import NTM, NetworkState, NTMAccess, controllers
 from ntm_lab.nn.contents import Random
 from ntm_lab.nn.weightings import Learned
 
@@ -89,6 +89,8 @@ def model_of(case: Case) -> NTM:
         shift_range=case.shifts,
         bounded=case.bounded,
         recompute_every=case.every,
+        write_gate_bias=0.0,
+        write_shift_bias=0.0,
     )
     with torch.no_grad():
         for parameter in model.parameters():
@@ -143,15 +145,14 @@ def outcome(model: NTM, inputs: Tensor, lengths: Tensor | None, backend: str, of
     parts = {"memory": start.memory, "reads": start.reads}
     parts |= {f"controller {number}": part for number, part in enumerate(start.controller)}
     parts = {name: drawn(part).requires_grad_() for name, part in parts.items()}  # unlike that, not alike in all rows
-    parts["weighting"] = drawn(start.weighting).float().softmax(-1).bfloat16().to(inputs).requires_grad_()
-    start = start._replace(
+    parts["weighting"] = drawn(start.access.weighting).float().softmax(-1).bfloat16().to(inputs).requires_grad_()
+    start = NetworkState(
         controller=tuple(part for name, part in parts.items() if name.startswith("controller")),
-        memory=parts["memory"],
-        weighting=parts["weighting"],
+        access=NTMAccess.State(parts["memory"], parts["weighting"]),
         reads=parts["reads"],
     )
     signals, end = model._unroll(inputs, start, lengths, SIGNALS)  # the only way to both signals and final state
-    values = signals | {"final memory": end.memory, "final weighting": end.weighting, "final reads": end.reads}
+    values = signals | {"final memory": end.memory, "final weighting": end.access.weighting, "final reads": end.reads}
     values |= {f"final controller {number}": part for number, part in enumerate(end.controller)}
 
     sum((value * drawn(value)).sum() for name, value in values.items() if of in (None, name)).backward()
@@ -188,25 +189,25 @@ def assert_equal(case: Case, dtype: torch.dtype, tolerance: float, device: str =
 LIBRARIES = (tl, tl.core, tl.standard, tl.math)
 
 
-def fresh(name: str) -> ModuleType:
-    """A module that nobody else sees."""
-    spec = find_spec(name)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def anew(patch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
+    """The modules of the backend, made anew, and in place of the others for as long as the patch lasts."""
+    package = ntm_lab.fast.triton
+    parts = [file.stem for file in Path(package.__path__[0]).glob("[!_]*.py")]
+    for part in parts:
+        patch.setitem(sys.modules, f"{package.__name__}.{part}", package)  # so that what was there comes back
+        patch.setattr(package, part, None, raising=False)
+        del sys.modules[f"{package.__name__}.{part}"]
+        delattr(package, part)
+    import_module(f"{package.__name__}.backend")
+    return {f"{package.__name__}.{part}": sys.modules[f"{package.__name__}.{part}"] for part in parts}
 
 
 @pytest.fixture(scope="module")
 def ours() -> dict[str, ModuleType]:
-    """The kernels and the backend, interpreted."""
+    """The modules of the backend, interpreted."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "1")
-        kernels = fresh("ntm_lab.fast.triton.kernels")
-        patch.setitem(sys.modules, kernels.__name__, kernels)
-        patch.setattr(ntm_lab.fast.triton, "kernels", kernels, raising=False)
-        backend = fresh("ntm_lab.fast.triton.backend")
-    return {kernels.__name__: kernels, backend.__name__: backend}
+        return anew(patch)
 
 
 @pytest.fixture
@@ -240,7 +241,7 @@ def test_float32_equals_the_reference(interpreter: ModuleType, case: Case) -> No
 
 @pytest.mark.parametrize("of", ["logits", "final memory", "shift"])
 def test_gradients_of_one_value_equal_those_of_the_reference(interpreter: ModuleType, of: str) -> None:
-    """Where nothing comes from above but by one way."""
+    """There is one upstream gradient then."""
     case = CASES["lstm"]
     model, inputs = model_of(case), inputs_of(case)
     expected, found = (outcome(model, inputs, None, backend, of).gradients for backend in ("reference", "triton"))
@@ -256,7 +257,7 @@ def test_without_gradients(interpreter: ModuleType) -> None:
     for model.backend in ("reference", "triton"):
         with torch.no_grad():
             logits, state = model(inputs, lengths=lengths)
-        results.append([logits, *state.controller, *state[1:]])
+        results.append([logits, *leaves(state)])
     for expected, found in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
 
@@ -304,15 +305,17 @@ def test_past_its_end_nothing_of_a_sequence_is_touched(
             argument = [part for name, part in argument._asdict().items() if name != "snapshots"]
         elif isinstance(argument, Tensor):
             argument = [argument]
-        elif not isinstance(argument, (Given, Slopes)):
+        elif not isinstance(argument, (Upstream, Gradients)):
             argument = []
-        return [part for part in argument if part.numel()]
+        return [part for part in leaves(argument) if part.numel()]
 
-    def guarded(kernel: Any, plan: Any, sizes: Any, lengths: Tensor, counts: Any, *arguments: Any) -> None:
+    def guarded(
+        kernel: Any, functions: Any, plan: Any, sizes: Any, lengths: Tensor, counts: Any, *arguments: Any
+    ) -> None:
         parts = [part for argument in arguments for part in arrays_of(argument)]
         for part in parts:
             part[past(part, lengths)] = torch.nan
-        launch(kernel, plan, sizes, lengths, counts, *arguments)
+        launch(kernel, functions, plan, sizes, lengths, counts, *arguments)
         for part in parts:
             assert part.isnan().equal(past(part, lengths))
             part[past(part, lengths)] = 0
@@ -326,12 +329,13 @@ def test_past_its_end_nothing_of_a_sequence_is_touched(
     assert all(part.isfinite().all() for parts in found for part in parts.values())
 
 
-def test_what_is_given_past_an_end_does_not_count(interpreter: ModuleType) -> None:
+def test_an_upstream_gradient_past_an_end_does_not_count(interpreter: ModuleType) -> None:
     tape = SimpleNamespace(parameters=torch.ones(3, 2, 4), gates=torch.ones(1, 3, 2, 8))
     nothing, lengths = torch.empty(0), torch.tensor([3, 1])
-    slopes = interpreter._slopes(lengths, tape, Given(nothing, nothing, torch.ones(3, 2, 4)), nothing)
-    assert slopes.parameters[..., 0].tolist() == [[1, 1], [1, 0], [1, 0]]
-    assert not slopes.layers.any()
+    upstream = Upstream(nothing, torch.ones(3, 2, 4), ())
+    gradients = interpreter._gradients(lengths, tape, upstream, nothing)
+    assert gradients.parameters[..., 0].tolist() == [[1, 1], [1, 0], [1, 0]]
+    assert not gradients.layers.any()
 
 
 # What the interpreter would not notice
@@ -459,10 +463,7 @@ def test_compiles_for_a_gpu(name: str, dtype: torch.dtype, monkeypatch: pytest.M
     monkeypatch.setattr(triton.runtime.driver, "_active", device)
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    kernels = fresh("ntm_lab.fast.triton.kernels")
-    monkeypatch.setitem(sys.modules, kernels.__name__, kernels)
-    monkeypatch.setattr(ntm_lab.fast.triton, "kernels", kernels, raising=False)
-    backend = fresh("ntm_lab.fast.triton.backend")
+    backend = anew(monkeypatch)["ntm_lab.fast.triton.backend"]
     monkeypatch.setattr(backends, "choose", lambda *arguments: backend)
     outcome(model_of(CASES[name]).to(dtype), inputs_of(CASES[name]).to(dtype), None, "triton")
     assert device.compiled == ["forward", "backward"]
@@ -478,11 +479,11 @@ def test_what_it_cannot_serve_it_names(interpreter: ModuleType, monkeypatch: pyt
     assert "meta" in interpreter.unsuited(inputs.to("meta"))
     monkeypatch.delenv("TRITON_INTERPRET")
     with pytest.raises(ValueError, match=r"model\.backend=triton: on the CPU .*TRITON_INTERPRET=1"):
-        backends.choose("triton", inputs)
+        backends.choose("triton", inputs, "ntm")
 
 
 def test_auto_does_not_choose_it_on_the_cpu(interpreter: ModuleType) -> None:
-    assert backends.choose("auto", torch.zeros(1)) is not interpreter
+    assert backends.choose("auto", torch.zeros(1), "ntm") is not interpreter
 
 
 def test_a_memory_that_does_not_fit_on_the_chip_is_an_error(interpreter: ModuleType) -> None:

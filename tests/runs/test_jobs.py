@@ -174,7 +174,7 @@ def test_jobs_have_the_names_of_their_folders(train: Train, clone: Path) -> None
     text = experiment.read_text().replace("base, _self_", "base, _self_, /experiment/report/arms: size_16")
     experiment.write_text(text.replace('seed: "range(0,2)"', 'seed: "range(0,2)", experiment/report/arms: size_8'))
 
-    jobs = sweep_jobs(clone / "conf", "report/tiny")
+    jobs = sweep_jobs(clone / "conf", "experiment=report/tiny")
     assert jobs == [
         f"arms=size_8,memory.init={init},seed={seed}" for init in ("constant", "learned") for seed in (0, 1)
     ]

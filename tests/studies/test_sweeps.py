@@ -16,7 +16,7 @@ from ntm_lab.studies.sweeps import Sweep, find_sweep, launcher_overrides, run_sw
 
 CONF = Path(__file__).parents[2] / "conf"
 REPORT = CONF / "experiment" / "report"
-SWEEPS = [path for path in sorted([*REPORT.glob("*.yaml"), *REPORT.glob("full/*.yaml")]) if path.stem != "base"]
+SWEEPS = [path.stem for path in sorted(REPORT.glob("*.yaml")) if path.stem != "base"]
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="there is no /proc")
 BASIC = launcher_overrides("basic")
 
@@ -44,13 +44,14 @@ def tiny(clone: Path, edit: Callable[[str, str], None]) -> Callable[[], Sweep]:
     return lambda: find_sweep("tiny", full=False, out=clone / "out")
 
 
-@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: str(path.relative_to(REPORT).with_suffix("")))
-def test_a_sweep_has_jobs_whose_names_a_disk_can_hold(path: Path) -> None:
-    jobs = sweep_jobs(CONF, str(path.relative_to(CONF / "experiment").with_suffix("")))
+@pytest.mark.parametrize("form", ["quick", "full"])
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_has_jobs_whose_names_a_disk_can_hold(name: str, form: str) -> None:
+    jobs = sweep_jobs(CONF, f"experiment=report/{name}", f"form={form}")
     assert len(jobs) == len(set(jobs)) > 0
     assert max(len(job.encode()) for job in jobs) <= 255 and not any("/" in job for job in jobs)
     seeds = {part for job in jobs for part in job.split(",") if part.startswith("seed=")}
-    assert len(seeds) >= 5
+    assert len(seeds) == 20 if form == "full" else len(seeds) >= 5
 
 
 @pytest.mark.slow
@@ -173,14 +174,12 @@ def test_sweeps_are_run_in_a_clone(gone: str, tiny: Callable[[], Sweep], clone: 
         tiny()
 
 
-def test_the_full_form_is_another_file_and_takes_the_quick_one(clone: Path) -> None:
-    (clone / "conf/experiment/report/full/tiny.yaml").write_text(
-        "# @package _global_\ndefaults: [/experiment/report/tiny, _self_]\n"
-        'hydra: {sweeper: {params: {seed: "range(0,20)"}}}\n'
-    )
+def test_the_full_form_is_the_same_file(clone: Path, edit: Callable[[str, str], None]) -> None:
+    edit('"range(0,2)"', "\"${form:'range(0,2)','range(0,20)'}\"")
     sweep = find_sweep("tiny", full=True, out=clone / "out")
-    assert sweep.experiment == "report/full/tiny"
+    assert sweep.overrides == ("experiment=report/tiny", "form=full")
     assert len(sweep.jobs) == 40 and "memory.init=learned,seed=19" in sweep.jobs
+    assert len(find_sweep("tiny", full=False, out=clone / "out").jobs) == 4
 
 
 def test_a_cluster_is_told_what_it_can_know(composed: Callable[..., Any]) -> None:

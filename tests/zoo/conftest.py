@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ntm_lab.tasks import Copy
 from ntm_lab.types import SequenceModel
-from ntm_lab.zoo.card import CARD, write
-from ntm_lab.zoo.find import card_of, find
+from ntm_lab.zoo.card import CARD
+from ntm_lab.zoo.find import give_away
 
 INPUTS = Copy(lengths=(1, 4), bits=4).sample(2, {"length": 4}, torch.Generator().manual_seed(0)).inputs
 
@@ -33,19 +33,7 @@ def answer() -> Answer:
 
 
 @pytest.fixture(scope="session")
-def give_away() -> Callable[[Path, Path], Path]:
-    """``give_away(run, folder)``: the folder, with the run's weights and its card."""
-
-    def give(run: Path, folder: Path) -> Path:
-        found = find(run)
-        write(folder, card_of(found), found.model.state_dict())
-        return folder
-
-    return give
-
-
-@pytest.fixture(scope="session")
-def given(finished: Path, give_away: Callable[[Path, Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def given(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny NTM's run, given away; to be looked at, not changed."""
     return give_away(finished, tmp_path_factory.mktemp("given") / "tiny")
 

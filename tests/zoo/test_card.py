@@ -17,10 +17,9 @@ import ntm_lab
 from ntm_lab.evaluation import evaluate
 from ntm_lab.runs.run import Run
 from ntm_lab.zoo.card import CARD, KEYS, WEIGHTS, hardest, read_card
-from ntm_lab.zoo.find import card_of, find
+from ntm_lab.zoo.find import card_of, find, give_away
 
 Answer = Callable[..., Tensor]
-GiveAway = Callable[[Path, Path], Path]
 ChangeCard = Callable[[Path, Callable[[dict[str, Any]], Any]], None]
 
 
@@ -34,7 +33,7 @@ def test_what_was_given_away_comes_back_to_the_bit(given: Path, finished: Path, 
 
 
 def test_an_lstm_is_given_away_as_well(
-    started: Callable[..., Run], tiny_lstm: list[str], answer: Answer, give_away: GiveAway, tmp_path: Path
+    started: Callable[..., Run], tiny_lstm: list[str], answer: Answer, tmp_path: Path
 ) -> None:
     run = started(*tiny_lstm, "seed=3")
     run.fit()

@@ -17,7 +17,7 @@ from ntm_lab.cli import main
 from ntm_lab.evaluation import evaluate
 from ntm_lab.runs.run import Run
 from ntm_lab.zoo.card import read_card, write
-from ntm_lab.zoo.find import card_of, find
+from ntm_lab.zoo.find import card_of, find, give_away
 from ntm_lab.zoo.hub import HubModel
 from ntm_lab.zoo.trust import OWN, check
 
@@ -66,9 +66,7 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def foreign(
-    theirs: Path, started: Callable[..., Run], tiny_ntm: list[str], give_away: Callable[[Path, Path], Path]
-) -> Path:
+def foreign(theirs: Path, started: Callable[..., Run], tiny_ntm: list[str]) -> Path:
     """A tiny run of their task and their content, given away."""
     classes = ["task._target_=their_package.parts.Echo", "memory.init._target_=their_package.parts.Blank"]
     run = started(*tiny_ntm, *classes)

@@ -1,4 +1,4 @@
-"""`ntm-lab …`: everything that is not training, one module a command."""
+"""`ntm-lab …`, one module a command."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
+    "train": "train a model; the arguments are those of train.py, such as task=sort model=lstm",
     "evaluate": "cost, wrong bits and exact sequences at any difficulty",
     "generalise": "how far a model holds beyond its training, as a table and a figure",
     "models": "the trained models that come with the package",
@@ -19,16 +20,19 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors a person can mend are one line on stderr and exit status 2.
 
-    A command's module has ``add_arguments(parser)`` and ``run(arguments)``. Only the one that was asked for is
-    imported, as most of them bring torch and Lightning in.
+    A command's module has ``add_arguments(parser)`` and ``run(arguments)``, or ``main(arguments)`` if it reads them by
+    itself. Only the one that was asked for is imported, as most of them bring torch and Lightning in.
     """
-    parser = argparse.ArgumentParser(prog="ntm-lab", description="What can be done with a trained model.")
+    parser = argparse.ArgumentParser(prog="ntm-lab", description="Train neural networks with memory, and look at them.")
     parser.add_argument(
         "command", choices=COMMANDS, metavar="COMMAND", help="; ".join(f"{n}: {h}" for n, h in COMMANDS.items())
     )
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="…", help="ntm-lab COMMAND --help tells")
     chosen = parser.parse_args(arguments)
     command = import_module(f"ntm_lab.cli.{chosen.command}")
+    if hasattr(command, "main"):
+        command.main(chosen.rest)
+        return 0
     own = argparse.ArgumentParser(prog=f"ntm-lab {chosen.command}", description=COMMANDS[chosen.command])
     command.add_arguments(own)
     try:

@@ -1,5 +1,6 @@
-"""`ntm-lab train …`: train a model; the arguments are Hydra's overrides, as of `python train.py`."""
+"""`ntm-lab train …`: train a model; the arguments are Hydra's, as of `python train.py`."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,16 +8,35 @@ from typing import cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
+from ntm_lab.runs.config import explain
 from ntm_lab.runs.jobs import claim
 from ntm_lab.runs.run import train
+from ntm_lab.runs.search import CONF
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
-def main(arguments: Sequence[str], conf: Path) -> None:
-    """Compose the config from ``conf`` and the arguments, and run what it says, once or for every job of a sweep."""
+def main(arguments: Sequence[str], conf: Path = CONF) -> None:
+    """Compose the config from ``conf`` and the arguments, and run what it says, once or for every job of a sweep.
+
+    What is wrong with the settings ends the process with one line; with HYDRA_FULL_ERROR=1 it is a traceback.
+    """
+    run = hydra.main(config_path=str(conf.resolve()), config_name="config", version_base="1.3")(job)
     sys.argv[1:] = arguments
-    hydra.main(config_path=str(conf.resolve()), config_name="config", version_base="1.3")(job)()
+    wanted = os.environ.get(FULL_ERROR, "0")
+    os.environ[FULL_ERROR] = "1"  # or Hydra would print errors in its own way, which takes more lines
+    try:
+        run()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if wanted == "1" or not _of_settings(error):
+            raise
+        sys.exit(explain(error, arguments))
+    finally:
+        os.environ[FULL_ERROR] = wanted
 
 
 def job(config: DictConfig) -> float:
@@ -25,3 +45,8 @@ def job(config: DictConfig) -> float:
     with claim(config, node) as found:
         results = found or train(config, node)
     return float(results["test"][0]["cost_bits"])
+
+
+def _of_settings(error: Exception) -> bool:
+    """Whether it is the settings that are wrong; of a group that is set to null Hydra says so by a ValueError."""
+    return not isinstance(error, ValueError) or str(error).startswith("Config group override")

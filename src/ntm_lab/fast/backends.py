@@ -1,10 +1,12 @@
 """Which backend runs a recurrence."""
 
 import logging
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from importlib import import_module
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+import torch
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -13,9 +15,26 @@ FAST = {"numba": "ntm_lab.fast.numba.backend", "triton": "ntm_lab.fast.triton.ba
 BY_DEVICE = {"cpu": "numba", "cuda": "triton"}
 NAMES = ("auto", "reference", *FAST)
 
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
 
+
+def untraced(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
+    """Decorator: torch.compile calls the function as it is. (torch.compiler.disable alone takes a second to import.)"""
+
+    @wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
+        if torch.compiler.is_compiling():
+            outside: Callable[Arguments, Returned] = torch.compiler.disable(function)
+            return outside(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
+@untraced
 def choose(name: str, inputs: Tensor, machine: str, obstacle: str | None = None) -> Any:
-    """The kernels (`ntm_lab.fast.sequence.Kernels`) for such inputs and such a memory, None for the reference equations.
+    """The kernels (`ntm_lab.fast.sequence.Kernels`) for the inputs and the machine, None for the reference equations.
 
     ``auto`` takes the fast backend of the inputs' device, and says so once, with the reason, if there is none that can
     serve. ``obstacle`` is what else the caller knows to prevent a fast one. ValueError if a backend that was chosen by

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ntm_lab.fast import ntm
+from ntm_lab.fast.backends import untraced
 from ntm_lab.fast.workspace import Workspace
 from ntm_lab.types import Layer
 
@@ -190,6 +191,7 @@ class Result(NamedTuple):
     series: Any  # of the access, (B, T, …) / or something requires a gradient
 
 
+@untraced
 def run(
     kernels: Kernels,
     machine: Machine,

@@ -14,7 +14,9 @@ LARGEST = 1 << 26  # elements of a buffer that is kept; a larger one goes back t
 SPARE = 4  # buffers that are kept
 LINE = 16  # elements of 4 bytes in a cache line: a wide load that spans two lines takes twice as long
 
-_free: list[Tensor] = []
+# By their id. A workspace may end, in any thread and in the middle of any line, while another is made, so that only
+# single operations of the dictionary are used.
+_free: dict[int, Tensor] = {}
 
 
 class Workspace:
@@ -36,8 +38,9 @@ class Workspace:
 
     def __del__(self) -> None:
         if _worth_keeping(self._buffer):
-            _free.append(self._buffer)
-            del _free[:-SPARE]
+            _free[id(self._buffer)] = self._buffer
+            for oldest in list(_free)[:-SPARE]:
+                _free.pop(oldest, None)
 
 
 def _worth_keeping(buffer: Tensor) -> bool:
@@ -47,12 +50,9 @@ def _worth_keeping(buffer: Tensor) -> bool:
 
 def _take(like: Tensor, size: int) -> Tensor:
     """The smallest free buffer that will do, or a new one."""
-    fitting = [
-        place
-        for place, buffer in enumerate(_free)
-        if like.device == buffer.device and buffer.dtype == like.dtype and len(buffer) >= size
-    ]
-    if fitting:
-        return _free.pop(min(fitting, key=lambda place: len(_free[place])))
+    for buffer in sorted(_free.copy().values(), key=len):
+        fits = like.device == buffer.device and buffer.dtype == like.dtype and len(buffer) >= size
+        if fits and _free.pop(id(buffer), None) is not None:  # unless another thread has just taken it
+            return buffer
     with torch.inference_mode(False):  # made in inference mode it could not serve training later
         return torch.empty(size, dtype=like.dtype, device=like.device)

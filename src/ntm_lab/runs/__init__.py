@@ -1,1 +1,5 @@
 """Runs and sweeps: the only room that knows Hydra."""
+
+from ntm_lab.runs import jobs, search  # resolvers and sources without which no config can be composed
+
+__all__ = ["jobs", "search"]

@@ -2,7 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -11,16 +12,20 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
-from ntm_lab.checks import at_least, positive
+from ntm_lab.checks import at_least, number, positive
 from ntm_lab.runs.folder import CHECKPOINT
 from ntm_lab.training.checkpoints import LastCheckpoint, WholeCheckpointIO
 from ntm_lab.training.learner import Learner
 from ntm_lab.types import Task
 
+MOST_THREADS = 1024  # of torch, which crashes with more than the system allows
+
 
 def build(config: DictConfig) -> tuple[Task, Learner]:
     """The task, and the learner with all its parts."""
-    torch.set_num_threads(at_least("threads", config.threads, 1))
+    threads = at_least("threads", config.threads, 1)
+    number("threads", threads, lambda count: count <= MOST_THREADS, f"at most {MOST_THREADS}")
+    torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # a near-empty memory is full of denormals: slow, and worth nothing
     task = instantiate(config.task)
     at_least("test.sequences", config.test.sequences, 1)
@@ -36,24 +41,38 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
     model = instantiate(config.model)(task.input_size, task.output_size)
     positive("optimizer.lr", config.optimizer.lr)
     optimizer = instantiate(config.optimizer)(model.parameters())
-    learner = Learner(
-        model=model,
-        data=data,
-        optimizer=optimizer,
-        schedule=instantiate(config.schedule)(optimizer, data.batch_size, config.max_sequences),
-        clip=instantiate(config.clip),
-        penalties=instantiate(config.penalty).values(),
-        stop_at_cost=config.stop_at_cost,
-        log_every=config.log_every,
-    )
+    schedule = instantiate(config.schedule)(optimizer, data.batch_size, config.max_sequences)
+    with _naming(config, "penalty", "model"):
+        learner = Learner(
+            model=model,
+            data=data,
+            optimizer=optimizer,
+            schedule=schedule,
+            clip=instantiate(config.clip),
+            penalties=instantiate(config.penalty).values(),
+            stop_at_cost=config.stop_at_cost,
+            log_every=config.log_every,
+        )
     return task, learner
+
+
+@contextmanager
+def _naming(config: DictConfig, group: str, other: str) -> Iterator[None]:
+    """An error about the first group names what was chosen from both."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith(f"{group}:"):
+            raise
+        both = " ".join(f"{one}={config.choices[one]}" for one in (group, other))
+        raise ValueError(f"{both}:{str(error).removeprefix(f'{group}:')}") from error
 
 
 def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
     """Find out before training that the test after it would fail."""
     try:
         task.sample(1, dict(difficulty), torch.Generator())
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"test.difficulties={difficulty}: {error}") from error
 
 

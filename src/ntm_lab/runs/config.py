@@ -1,6 +1,7 @@
 """What a run is asked for: its settings resolved, flat, compared with another run's, and refused in one line."""
 
-from collections.abc import Iterator, Mapping, Set
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 CONFIG = "config.yaml"
+SOURCES = ("recipe", "general", "form")  # where settings come from; they say nothing that the others do not
 SETTINGS = (  # of every run, whatever the model
     *("seed", "max_sequences", "stop_at_cost", "threads", "log_every", "data", "test"),
     *("task", "model", "curriculum", "optimizer", "schedule", "clip", "penalty", "trainer", "logger", "callbacks"),
@@ -28,12 +30,25 @@ def one_line_errors() -> Iterator[None]:
         yield
     except InstantiationException as error:
         raise RunError(_one_line(error.__cause__ or error)) from error
-    except (ValueError, TypeError, MisconfigurationException, OmegaConfBaseException) as error:
+    except (ValueError, TypeError, ImportError, MisconfigurationException, OmegaConfBaseException) as error:
         raise RunError(_one_line(error)) from error
 
 
+def explain(error: Exception, overrides: Sequence[str]) -> str:
+    """What Hydra says is wrong with some overrides, in one line, with those that decide which settings there are."""
+    said = _one_line(error)
+    if isinstance(error, RunError):
+        return said
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        said += f" ({_one_line(error.__cause__)})"
+    deciding = [one for one in overrides if one.startswith(("model=", "task=", "experiment=")) or one.endswith("=null")]
+    return said + (f"; asked for with {' '.join(deciding)}" if deciding else "")
+
+
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    text = re.split(r"\n *(?:full_key|Config search path|See https)", str(error))[0]
+    key = getattr(error, "full_key", None)
+    return f"{key}: {text}" if key else " ".join(text.split())
 
 
 def resolved(config: DictConfig, hydra: DictConfig) -> DictConfig:
@@ -44,13 +59,25 @@ def resolved(config: DictConfig, hydra: DictConfig) -> DictConfig:
         if choice is None and group != "experiment":
             raise RunError(f"{group}=null: must be one of the choices of this group")
     with one_line_errors():
-        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    _check_found(choices, values)
+    values = {key: value for key, value in values.items() if key not in SOURCES}
     plain = OmegaConf.create({"choices": choices, "overrides": [*hydra.overrides.task]})
     plain.merge_with(values)
     missing = [key for key in SETTINGS if key not in plain]
     if missing:
         raise RunError(f"{', '.join(missing)}: missing; every run has {', '.join(SETTINGS)}")
     return plain
+
+
+def _check_found(choices: Mapping[str, str], values: Mapping[str, Any]) -> None:
+    """RunError for a recipe of another model, and for a recipe or budget that is not there, except the task's own."""
+    model, recipe = choices.get("model"), choices.get("recipe")
+    if recipe is not None and recipe.split("/")[0] != model:
+        raise RunError(f"recipe={recipe}: is no recipe of model={model}; give one of recipe/{model}")
+    for group, task in values.get("general", {}).items():
+        if task != choices["task"]:
+            raise RunError(f"{group}={choices[group]}: is not there, and task={choices['task']} does not ask for it")
 
 
 def saved(folder: Path, keys: Set[str]) -> DictConfig:

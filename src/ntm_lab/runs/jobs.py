@@ -54,10 +54,10 @@ def claim(config: DictConfig, hydra: DictConfig) -> Iterator[dict[str, Any] | No
         yield json.loads((folder / RESULTS).read_text())
 
 
-def sweep_jobs(conf: Path, experiment: str) -> list[str]:
+def sweep_jobs(conf: Path, *overrides: str) -> list[str]:
     """The names of all jobs of ``python train.py -m experiment=…``, in their order; see `job_name`."""
     with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
-        params = compose("config", [f"experiment={experiment}"], return_hydra_config=True).hydra.sweeper.params
+        params = compose("config", [*overrides], return_hydra_config=True).hydra.sweeper.params
         swept = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
     return [job_name(",".join(sorted(job))) for job in product(*map(_choices, swept))]
 
@@ -71,8 +71,14 @@ def job_name(overrides: str) -> str:
     return f"{name.encode()[: LONGEST - 9].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-# For hydra.sweep.subdir. Workers have it too, as they get NoteFailure from here.
+def _in_form(quick: Any, full: Any, *, _root_: DictConfig) -> Any:
+    return {"quick": quick, "full": full}[_root_.form]
+
+
+# ${job_name:…} for hydra.sweep.subdir, ${form:quick,full} for experiments. Workers have both, as they get NoteFailure
+# from here.
 OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+OmegaConf.register_new_resolver("form", _in_form, replace=True)
 
 
 def _choices(override: Override) -> list[str]:

@@ -1,7 +1,7 @@
 """Sweeps of runs: which jobs one has, and how they are run, and run again, until all have ended.
 
-A sweep is a file of ``conf/experiment/report``, in its full form one of ``conf/experiment/report/full``. Its jobs are
-run by ``python train.py -m`` through one of Hydra's launchers. All that is known of them is what is in their folders.
+A sweep is a file of ``conf/experiment/report``, in its quick or its full form (``form=full``). Its jobs are run by
+``python train.py -m`` through one of Hydra's launchers. All that is known of them is what is in their folders.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ class Sweep:
     """A sweep, its folder, and the names of its jobs, which are the names of their folders in it."""
 
     name: str
-    experiment: str
+    overrides: Sequence[str]
     folder: Path
     jobs: Sequence[str]
 
@@ -51,11 +51,11 @@ def find_sweep(name: str, full: bool, out: Path) -> Sweep:
 
     Raises FileNotFoundError if there is no such sweep here.
     """
-    experiment = f"report/full/{name}" if full else f"report/{name}"
-    for part in (Path("train.py"), CONF / "experiment" / f"{experiment}.yaml"):
+    for part in (Path("train.py"), CONF / "experiment" / "report" / f"{name}.yaml"):
         if not part.is_file():
             raise FileNotFoundError(f"{part}: is not in {Path.cwd()}; sweeps are run in a clone of the project")
-    return Sweep(name, experiment, out / name, sweep_jobs(CONF, experiment))
+    overrides = (f"experiment=report/{name}", f"form={'full' if full else 'quick'}")
+    return Sweep(name, overrides, out / name, sweep_jobs(CONF, *overrides))
 
 
 def launcher_overrides(launcher: str, jobs: int | None = None, options: Sequence[str] = ()) -> list[str]:
@@ -110,7 +110,7 @@ def run_sweep(sweep: Sweep, launcher: Sequence[str], look: Callable[[], object])
 def command(sweep: Sweep, launcher: Sequence[str]) -> list[str]:
     """Hydra's multirun of a sweep, which may be stopped and started again at any moment."""
     folder = f"hydra.sweep.dir='{sweep.folder.resolve()}'"
-    return [sys.executable, "train.py", "-m", f"experiment={sweep.experiment}", folder, *launcher]
+    return [sys.executable, "train.py", "-m", *sweep.overrides, folder, *launcher]
 
 
 def _launch(sweep: Sweep, launcher: Sequence[str], look: Callable[[], object]) -> int:

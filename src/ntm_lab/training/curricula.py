@@ -13,6 +13,7 @@ import torch
 
 from ntm_lab.checks import at_least, not_negative, positive, share
 from ntm_lab.tasks.base import ShowsSettings
+from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.types import Difficulty, Ranges, Task
 
 
@@ -47,10 +48,9 @@ class Fixed(Uniform):
 
     def __init__(self, task: Task, difficulty: Difficulty | None = None) -> None:
         super().__init__(task)
-        hardest = {axis: high for axis, (_, high) in task.ranges.items()}
-        self.point = hardest if difficulty is None else dict(difficulty)
-        if set(self.point) != set(hardest):
-            raise ValueError(f"curriculum.difficulty={self.point}: must have the axes {', '.join(hardest)}")
+        self.point = dict(hardest(task) if difficulty is None else difficulty)
+        if set(self.point) != set(task.ranges):
+            raise ValueError(f"curriculum.difficulty={self.point}: must have the axes {', '.join(task.ranges)}")
         if not all(isinstance(value, int) and value >= 1 for value in self.point.values()):
             raise ValueError(f"curriculum.difficulty={self.point}: each must be a whole number, at least 1")
 
@@ -61,8 +61,9 @@ class Fixed(Uniform):
 class Growing(ShowsSettings):
     """Naive growth: from the easiest point one step harder (`Task.harder`) each time the current point is mastered.
 
-    Mastered is: over the last `window` costs heard of the current point the mean is below `threshold` bits. Costs of
-    other points do not count, and every new point starts with an empty window.
+    Mastered is: over the last `window` costs heard of the current point the mean is below `threshold`, in the unit of
+    the task's answer (bits for most). Costs of other points do not count, and every new point starts with an empty
+    window.
     """
 
     measures_gain = False

@@ -177,7 +177,7 @@ class Constant(Schedule):
 
 
 class Cosine(Schedule):
-    """Half a cosine from 1 down to `final` over the whole run."""
+    """The full learning rate for a share `hold` of the run, then half a cosine down to `final` at its end."""
 
     def __init__(
         self,
@@ -185,10 +185,11 @@ class Cosine(Schedule):
         batch_size: int,
         max_sequences: int,
         final: float = 0.02,
+        hold: float = 0.0,
         reference_batch: int | None = None,
     ) -> None:
-        share("schedule.final", final)
-        self.final = final
+        self.final = share("schedule.final", final)
+        self.hold = number("schedule.hold", hold, lambda hold: 0 <= hold < 1, "at least 0 and below 1")
         super().__init__(optimizer, batch_size, max_sequences, reference_batch)
 
     @property
@@ -196,7 +197,8 @@ class Cosine(Schedule):
         return self.seen >= self.max_sequences
 
     def factor(self) -> float:
-        return _half_cosine(self.seen / self.max_sequences, self.final)
+        descent = (self.seen / self.max_sequences - self.hold) / (1 - self.hold)
+        return _half_cosine(max(0.0, descent), self.final)
 
 
 class HoldThenCosine(Schedule):

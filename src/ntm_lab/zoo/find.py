@@ -15,7 +15,7 @@ from ntm_lab.runs.folder import CHECKPOINT, RESULTS
 from ntm_lab.runs.resume import DAMAGED, differing
 from ntm_lab.types import SequenceModel, Task
 from ntm_lab.zoo import shipped
-from ntm_lab.zoo.card import CARD, PARTS, Card, check_card, is_packaged, make_card, read_card, read_weights
+from ntm_lab.zoo.card import CARD, PARTS, Card, check_card, is_packaged, make_card, read_card, read_weights, write
 from ntm_lab.zoo.legacy import modern_config, modern_weights
 from ntm_lab.zoo.trust import build
 
@@ -109,6 +109,16 @@ def card_of(trained: Trained) -> Card:
         return make_card(trained.config, json.loads(results.read_text()))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{trained.folder}: no card can be made of it ({error})") from error
+
+
+def give_away(source: str | Path, folder: str | Path) -> Path:
+    """Write the weights and the card of a trained model, such as a run's, into a folder, which `load` takes as well.
+
+    Raises FileNotFoundError and ValueError as `find` and `card_of` do.
+    """
+    found = find(source)
+    write(Path(folder), card_of(found), found.model.state_dict())
+    return Path(folder)
 
 
 def _given_away(folder: Path, trust: str | Collection[str]) -> tuple[Config, Mapping[str, Tensor]]:

@@ -97,8 +97,7 @@ def _foreign(target: str, package: str) -> type:
         raise ValueError(f"{TARGET}={target}: {path} cannot be imported ({error})") from error
     found = getattr(module, name, None)
     if (
-        module.__name__ != path  # an alias such as os.path
-        or not isinstance(found, type)
+        not isinstance(found, type)
         or found.__module__.partition(".")[0] != package
         or not (issubclass(found, nn.Module) or Task in found.__mro__)
     ):

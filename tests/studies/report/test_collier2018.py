@@ -142,7 +142,7 @@ def test_the_table_of_a_sweep(train: Callable[..., Any], tiny_ntm: list[str], tm
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_full_form_has_their_settings(task: str, composed: Callable[..., DictConfig]) -> None:
-    config = composed(f"experiment=report/full/collier2018_{task}")
+    config = composed(f"experiment=report/collier2018_{task}", "form=full")
     theirs = composed(f"experiment=collier2018/{task}")
     for part in ("task", "controller", "optimizer", "clip", "schedule", "penalty", "max_sequences"):
         assert config[part] == theirs[part], part
@@ -167,4 +167,4 @@ def test_the_memories_differ_in_where_they_begin_only(started: Callable[..., Run
 def test_every_sweep_is_there() -> None:
     conf = Path(__file__).parents[3] / "conf" / "experiment" / "report"
     for sweep in STUDY.sweeps:
-        assert (conf / f"{sweep}.yaml").is_file() and (conf / "full" / f"{sweep}.yaml").is_file()
+        assert (conf / f"{sweep}.yaml").is_file()

@@ -153,7 +153,7 @@ def test_the_table_of_a_sweep(
 def test_every_task_has_its_budget_and_its_lstm(started: Callable[..., Run]) -> None:
     sizes = {"copy": 256, "repeat_copy": 512, "associative_recall": 256, "ngrams": 128, "sort": 128}  # table 3
     for task, size in sizes.items():
-        chosen = ["experiment=report/full/graves2014", f"task={task}"]
+        chosen = ["experiment=report/graves2014", "form=full", f"task={task}"]
         config = started(*chosen, "experiment/report/graves2014=lstm_long").config
         assert (config.model.layers, config.model.size) == (3, size)
         short = started("experiment=report/graves2014", f"task={task}", "experiment/report/graves2014=lstm").config
@@ -165,8 +165,9 @@ def test_every_task_has_its_budget_and_its_lstm(started: Callable[..., Run]) -> 
 def test_the_ntm_has_its_recipe(task: str, started: Callable[..., Run]) -> None:
     """In the short form cut off, in the full form whole."""
     recipe = started(f"task={task}").config
-    full = started("experiment=report/full/graves2014", f"task={task}", "experiment/report/graves2014=ntm_long").config
-    short = started("experiment=report/graves2014", f"task={task}").config
+    chosen = ["experiment=report/graves2014", f"task={task}"]
+    full = started(*chosen, "form=full", "experiment/report/graves2014=ntm_long").config
+    short = started(*chosen).config
     for part in ("controller", "memory", "model", "optimizer", "schedule", "penalty"):
         assert short[part] == full[part] == recipe[part], part
     assert full.max_sequences == recipe.max_sequences > short.max_sequences

@@ -118,11 +118,11 @@ def _padded(width: int) -> int:
 
 def _working(state: State) -> State:
     """A copy to be changed in place, its memory as (B, V, N)."""
-    batch, slots, width = state.access.memory.shape
-    memory = state.access.memory.new_zeros(batch, _padded(width), slots)
-    memory[:, :width] = state.access.memory.transpose(1, 2)
-    copies = each(lambda part: part.clone(memory_format=torch.contiguous_format), state)
-    return copies._replace(access=copies.access._replace(memory=memory))
+    given = state.access.memory
+    batch, slots, width = given.shape
+    memory = given.new_zeros(batch, _padded(width), slots)
+    memory[:, :width] = given.transpose(1, 2)
+    return each(lambda part: memory if part is given else part.clone(memory_format=torch.contiguous_format), state)
 
 
 def _outside(state: State, like: State) -> State:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ntm_lab.equations.content import NORM_GUARD
 from ntm_lab.fast.numba.compiling import Array, part
-from ntm_lab.fast.numba.math import soften
+from ntm_lab.fast.numba.elementary import soften
 from ntm_lab.fast.numba.memory import products
 from ntm_lab.fast.numba.products import dot
 

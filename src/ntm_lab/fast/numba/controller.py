@@ -3,7 +3,7 @@
 from typing import Any
 
 from ntm_lab.fast.numba.compiling import Array, part
-from ntm_lab.fast.numba.math import sigmoid, tanh
+from ntm_lab.fast.numba.elementary import sigmoid, tanh
 from ntm_lab.fast.numba.products import accumulate, add_product, copy
 
 
@@ -23,7 +23,7 @@ def lstm_cell(gates: Array, cell: Array, hidden: Array) -> None:
 def lstm_cell_backward(
     gates: Array, cell: Array, before: Array, hidden_grad: Array, cell_grad: Array, sums: Array
 ) -> None:
-    """From the gradients of hidden and cell to that of the sums (4 size,); the cell's becomes that of the cell before."""
+    """From the gradients of hidden and cell to those of the sums (4 size,) and, in place, of the cell before."""
     size, one = len(cell), cell.dtype.type(1)
     for j in range(size):
         i, f, g, o = gates[j], gates[size + j], gates[2 * size + j], gates[3 * size + j]

@@ -13,11 +13,10 @@ from ntm_lab.fast.ntm import Plan
 from ntm_lab.fast.numba import sequence
 from ntm_lab.fast.numba.compiling import Array, implements, part
 from ntm_lab.fast.numba.content import cosines, look_up, look_up_backward, scale, scale_backward
-from ntm_lab.fast.numba.math import log, sigmoid, soften, softplus, softplus_grad, tanh
+from ntm_lab.fast.numba.elementary import log, sigmoid, soften, softplus, softplus_grad, tanh
 from ntm_lab.fast.numba.memory import (
     add_rows,
     products_backward,
-    vector_of,
     weighted_rows,
     write,
     write_backward,
@@ -50,20 +49,19 @@ def activate(parameters: Array, plan: Any) -> None:
     for k in range(plan.read_heads + plan.write_heads):
         head = head_of(parameters, plan, k)
         if plan.bounded:
-            key = key_of(head, plan)
-            for v in range(plan.width):
-                key[v] = tanh(key[v])
+            for v in range(plan.key, plan.key + plan.width):
+                head[v] = tanh(head[v])
         head[plan.strength] = softplus(head[plan.strength])
         head[plan.gate] = sigmoid(head[plan.gate])
         soften(shift_of(head, plan))
         head[plan.sharpness] = one + softplus(head[plan.sharpness])
     for h in range(plan.write_heads):
-        erase, add = vector_of(parameters, plan.erase, plan, h), vector_of(parameters, plan.add, plan, h)
-        for v in range(plan.width):
-            erase[v] = sigmoid(erase[v])
+        head = parameters[h * plan.write_stride :]
+        for v in range(plan.erase, plan.erase + plan.width):
+            head[v] = sigmoid(head[v])
         if plan.bounded:
-            for v in range(plan.width):
-                add[v] = tanh(add[v])
+            for v in range(plan.add, plan.add + plan.width):
+                head[v] = tanh(head[v])
 
 
 @part
@@ -73,9 +71,8 @@ def activate_backward(parameters: Array, gradient: Array, plan: Any) -> None:
     for k in range(plan.read_heads + plan.write_heads):
         head, grad = head_of(parameters, plan, k), head_of(gradient, plan, k)
         if plan.bounded:
-            key, key_grad = key_of(head, plan), key_of(grad, plan)
-            for v in range(plan.width):
-                key_grad[v] *= one - key[v] * key[v]
+            for v in range(plan.key, plan.key + plan.width):
+                grad[v] *= one - head[v] * head[v]
         grad[plan.strength] *= softplus_grad(head[plan.strength])
         grad[plan.gate] *= head[plan.gate] * (one - head[plan.gate])
         shift, shift_grad = shift_of(head, plan), shift_of(grad, plan)
@@ -84,13 +81,12 @@ def activate_backward(parameters: Array, gradient: Array, plan: Any) -> None:
             shift_grad[j] = shift[j] * (shift_grad[j] - mean)
         grad[plan.sharpness] *= softplus_grad(head[plan.sharpness] - one)
     for h in range(plan.write_heads):
-        erase, erase_grad = vector_of(parameters, plan.erase, plan, h), vector_of(gradient, plan.erase, plan, h)
-        for v in range(plan.width):
-            erase_grad[v] *= erase[v] * (one - erase[v])
+        head, grad = parameters[h * plan.write_stride :], gradient[h * plan.write_stride :]
+        for v in range(plan.erase, plan.erase + plan.width):
+            grad[v] *= head[v] * (one - head[v])
         if plan.bounded:
-            add, add_grad = vector_of(parameters, plan.add, plan, h), vector_of(gradient, plan.add, plan, h)
-            for v in range(plan.width):
-                add_grad[v] *= one - add[v] * add[v]
+            for v in range(plan.add, plan.add + plan.width):
+                grad[v] *= one - head[v] * head[v]
 
 
 @part
@@ -202,17 +198,14 @@ class ForwardScratch(NamedTuple):
 class BackwardScratch(NamedTuple):
     """Buffers of `replay` and `step_backward`."""
 
-    keys: Any  # (K, V), scaled; part of ``outer_vectors``
-    read_grads: Any  # (R, V); part of ``outer_vectors``
-    outer_vectors: Any  # (R + K, V), what meets ``outer_weightings`` in the gradient of the memory
-    outer_weightings: Any  # (R + K, N), the read weightings, then the gradients of the products with the keys
-    product_grads: Any  # (K, N); part of ``outer_weightings``
+    outer_vectors: Any  # (R + K, V): gradients of the reads, scaled keys; they meet the next in the memory's gradient
+    outer_weightings: Any  # (R + K, N): read weightings, gradients of the products of scaled keys and slots
     cosine: Any  # (K, N)
-    inverse: Any  # (N,)
-    norm_grad: Any  # (N,)
+    inverse: Any  # (N,), inverse norms of the slots
+    norm_grad: Any  # (N,), what comes through them
     weightings: Any  # (2, N + S)
     vectors: Any  # (5, V)
-    stages: Any  # (H − 1, V, N)
+    stages: Any  # (H − 1, V, N), the memory between two erasures
 
 
 @implements(sequence.forward_scratch, Plan)
@@ -230,45 +223,42 @@ def forward_scratch(plan: Any, state: Any) -> ForwardScratch:
 @implements(sequence.step, Plan)
 def step(
     plan: Any,
+    first: int,
+    end: int,
     parameters: Array,
     state: Any,
     reads: Array,
     series: Any,
     saved: Any,
-    b: int,
     shown: int,
     kept: int,
     scratch: ForwardScratch,
 ) -> None:
-    memory, weighting, content = state.memory[b], state.weighting[b], saved.content[kept, b]
+    keys, inverse, wrapped, vectors = scratch
     width = plan.width
-    activate(parameters, plan)
-    for k in range(len(weighting)):
-        scale(key_of(head_of(parameters, plan, k), plan), scratch.keys[k])
-    cosines(memory, scratch.keys, scratch.inverse, content)
-    for k in range(len(weighting)):
-        address(head_of(parameters, plan, k), plan, content[k], weighting[k], scratch.wrapped)
-    copy(weighting.reshape(-1), series.weighting[shown, b].reshape(-1))
-    for r in range(plan.read_heads):
-        weighted_rows(memory, weighting[r], scratch.vectors[0])
-        copy(scratch.vectors[0, :width], reads[r * width : (r + 1) * width])
-    write(None, weighting[plan.read_heads :], parameters, plan, memory, scratch.vectors)
+    for b in range(first, end):
+        memory, weighting, content = state.memory[b], state.weighting[b], saved.content[kept, b]
+        activate(parameters[b], plan)
+        for k in range(len(keys)):
+            scale(key_of(head_of(parameters[b], plan, k), plan), keys[k])
+        cosines(memory, keys, inverse, content)
+        for k in range(len(keys)):
+            address(head_of(parameters[b], plan, k), plan, content[k], weighting[k], wrapped)
+        copy(weighting.reshape(-1), series.weighting[shown, b].reshape(-1))
+        for r in range(plan.read_heads):
+            weighted_rows(memory, weighting[r], vectors[0])
+            copy(vectors[0, :width], reads[b, r * width : (r + 1) * width])
+        write(None, weighting[plan.read_heads :], parameters[b], plan, memory, vectors)
 
 
 @implements(sequence.backward_scratch, Plan)
 def backward_scratch(plan: Any, state: Any) -> BackwardScratch:
     _, depth, slots = state.memory.shape
-    reading, heads, dtype = plan.read_heads, plan.read_heads + plan.write_heads, state.memory.dtype
-    outer_vectors, outer_weightings = (
-        np.zeros((reading + heads, depth), dtype),
-        np.empty((reading + heads, slots), dtype),
-    )
+    heads, dtype = plan.read_heads + plan.write_heads, state.memory.dtype
+    outer = plan.read_heads + heads
     return BackwardScratch(
-        outer_vectors[reading:],
-        outer_vectors[:reading],
-        outer_vectors,
-        outer_weightings,
-        outer_weightings[reading:],
+        np.zeros((outer, depth), dtype),
+        np.empty((outer, slots), dtype),
         np.empty((heads, slots), dtype),
         np.empty(slots, dtype),
         np.empty(slots, dtype),
@@ -280,78 +270,76 @@ def backward_scratch(plan: Any, state: Any) -> BackwardScratch:
 
 @implements(sequence.replay, Plan)
 def replay(
-    plan: Any,
-    before: Array,
-    parameters: Array,
-    series: Any,
-    b: int,
-    t: int,
-    memory: Array,
-    scratch: BackwardScratch,
+    plan: Any, before: Array, parameters: Array, series: Any, b: int, t: int, after: Array, scratch: BackwardScratch
 ) -> None:
-    write(before, series.weighting[t, b, plan.read_heads :], parameters, plan, memory, scratch.vectors)
+    write(before, series.weighting[t, b, plan.read_heads :], parameters, plan, after, scratch.vectors)
 
 
 @implements(sequence.step_backward, Plan)
 def step_backward(
     plan: Any,
-    memory: Array,
+    first: int,
+    end: int,
+    t: int,
+    memories: Array,
     parameters: Array,
     initial: Any,
     series: Any,
     saved: Any,
     upstream: Any,
-    b: int,
-    t: int,
     reads: Array,
     state: Any,
-    parameter_grad: Array,
+    parameter_grads: Array,
     scratch: BackwardScratch,
 ) -> None:
-    memory_grad, weighting_grad = state.memory[b], state.weighting[b]
-    weighting, content = series.weighting[t, b], saved.content[t, b]
-    previous = series.weighting[t - 1, b] if t else initial.weighting[b]
+    outer_vectors, outer_weightings, cosine, inverse, norm_grad, weightings, vectors, stages = scratch
     reading, width = plan.read_heads, plan.width
-    if len(upstream.weighting):
-        accumulate(upstream.weighting[t, b].reshape(-1), weighting_grad.reshape(-1))
-    for r in range(reading):
-        copy(reads[r * width : (r + 1) * width], scratch.read_grads[r])
-        copy(weighting[r], scratch.outer_weightings[r])
-        add_rows(memory, scratch.read_grads[r], weighting_grad[r])
-    write_backward(
-        memory,
-        weighting[reading:],
-        parameters,
-        plan,
-        memory_grad,
-        weighting_grad[reading:],
-        parameter_grad,
-        scratch.stages,
-        scratch.vectors,
-    )
-
-    for k in range(len(weighting)):
-        scale(key_of(head_of(parameters, plan, k), plan), scratch.keys[k])
-    cosines(memory, scratch.keys, scratch.inverse, scratch.cosine)
-    scratch.norm_grad[:] = 0
-    for k in range(len(weighting)):
-        address_backward(
-            head_of(parameters, plan, k),
+    read_grads, keys, product_grads = outer_vectors[:reading], outer_vectors[reading:], outer_weightings[reading:]
+    for b in range(first, end):
+        memory, own, parameter_grad = memories[b - first], parameters[b], parameter_grads[b - first]
+        memory_grad, weighting_grad = state.memory[b], state.weighting[b]
+        weighting, content = series.weighting[t, b], saved.content[t, b]
+        previous = series.weighting[t - 1, b] if t else initial.weighting[b]
+        if len(upstream.weighting):
+            accumulate(upstream.weighting[t, b].reshape(-1), weighting_grad.reshape(-1))
+        for r in range(reading):
+            copy(reads[b, r * width : (r + 1) * width], read_grads[r])
+            copy(weighting[r], outer_weightings[r])
+            add_rows(memory, read_grads[r], weighting_grad[r])
+        write_backward(
+            memory,
+            weighting[reading:],
+            own,
             plan,
-            scratch.cosine[k],
-            scratch.inverse,
-            content[k],
-            weighting[k],
-            previous[k],
-            weighting_grad[k],
-            head_of(parameter_grad, plan, k),
-            scratch.product_grads[k],
-            scratch.norm_grad,
-            scratch.weightings,
+            memory_grad,
+            weighting_grad[reading:],
+            parameter_grad,
+            stages,
+            vectors,
         )
-    products_backward(memory, scratch.outer_vectors, scratch.outer_weightings, scratch.norm_grad, memory_grad)
-    for k in range(len(weighting)):
-        weighted_rows(memory, scratch.product_grads[k], scratch.vectors[0])
-        key, key_grad = key_of(head_of(parameters, plan, k), plan), key_of(head_of(parameter_grad, plan, k), plan)
-        scale_backward(key, scratch.keys[k], scratch.vectors[0], key_grad)
-    activate_backward(parameters, parameter_grad, plan)
+
+        for k in range(len(keys)):
+            scale(key_of(head_of(own, plan, k), plan), keys[k])
+        cosines(memory, keys, inverse, cosine)
+        norm_grad[:] = 0
+        for k in range(len(keys)):
+            address_backward(
+                head_of(own, plan, k),
+                plan,
+                cosine[k],
+                inverse,
+                content[k],
+                weighting[k],
+                previous[k],
+                weighting_grad[k],
+                head_of(parameter_grad, plan, k),
+                product_grads[k],
+                norm_grad,
+                weightings,
+            )
+        products_backward(memory, outer_vectors, outer_weightings, norm_grad, memory_grad)
+        for k in range(len(keys)):
+            weighted_rows(memory, product_grads[k], vectors[0])
+            key, key_grad = key_of(head_of(own, plan, k), plan), key_of(head_of(parameter_grad, plan, k), plan)
+            scale_backward(key, keys[k], vectors[0], key_grad)
+        activate_backward(own, parameter_grad, plan)

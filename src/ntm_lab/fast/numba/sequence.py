@@ -16,64 +16,67 @@ from ntm_lab.fast.numba.compiling import Array, entry, part
 from ntm_lab.fast.numba.controller import layers_backward, layers_forward
 from ntm_lab.fast.numba.products import accumulate, add_product, copy
 
-# What a memory access implements. In all of them ``plan`` is the access's own, ``b`` the sequence.
+# What a memory access implements. ``plan`` is the access's own; sequences first … end − 1 have step t.
 
 
 def forward_scratch(plan: Any, state: Any) -> Any:
-    """Whatever `step` needs."""
+    """The buffers of `step`."""
     raise NotImplementedError("compiled code only")
 
 
 def step(
     plan: Any,
+    first: int,
+    end: int,
     parameters: Array,
     state: Any,
     reads: Array,
     series: Any,
     saved: Any,
-    b: int,
     shown: int,
     kept: int,
     scratch: Any,
 ) -> None:
-    """One step, from ``state`` to the next one in place, and the ``reads`` (R·W,).
+    """One step, from ``state`` to the next one in place, and the reads (B, R·W).
 
-    The head parameters (P,) are bounded in place. ``shown`` is the step's row in ``series``, ``kept`` in ``saved``.
+    The head parameters (B, P) are bounded in place. ``shown`` is the step's row in ``series``, ``kept`` in ``saved``.
     """
     raise NotImplementedError("compiled code only")
 
 
 def backward_scratch(plan: Any, state: Any) -> Any:
-    """Whatever `replay` and `step_backward` need."""
+    """The buffers of `replay` and `step_backward`."""
     raise NotImplementedError("compiled code only")
 
 
 def replay(
-    plan: Any, before: Array, parameters: Array, series: Any, b: int, t: int, memory: Array, scratch: Any
+    plan: Any, before: Array, parameters: Array, series: Any, b: int, t: int, after: Array, scratch: Any
 ) -> None:
-    """Recompute the memory (V, N) after step t from that before it."""
+    """Recompute a sequence's memory (V, N) after step t from that before it and the parameters (P,)."""
     raise NotImplementedError("compiled code only")
 
 
 def step_backward(
     plan: Any,
-    memory: Array,
+    first: int,
+    end: int,
+    t: int,
+    memories: Array,
     parameters: Array,
     initial: Any,
     series: Any,
     saved: Any,
     upstream: Any,
-    b: int,
-    t: int,
     reads: Array,
     state: Any,
-    parameter_grad: Array,
+    parameter_grads: Array,
     scratch: Any,
 ) -> None:
-    """The gradient of `step` on the memory before it: ``state`` goes from the gradient after the step to that before.
+    """The gradient of `step`: ``state`` goes from the gradient after the step to that before it.
 
-    ``reads`` is the gradient of the reads, ``upstream`` that of the series (each empty: none). ``parameter_grad`` (P,)
-    begins as the upstream gradient of the bounded parameters and becomes that of the parameters before their bounds.
+    ``memories`` (end − first, V, N) are those before the step, ``parameters`` (B, P) bounded, ``reads`` (B, R·W) the
+    gradient of the reads, ``upstream`` that of the series (each part empty: none). ``parameter_grads`` (end − first, P)
+    begin as the upstream gradient of the bounded parameters and become that of the parameters before their bounds.
     """
     raise NotImplementedError("compiled code only")
 
@@ -105,7 +108,8 @@ def forward(
     The matrices of ``weights`` are transposed from `ntm_lab.fast.sequence.Weights`: (L, D, G·C) and (C, P).
     """
     top = state.hidden[plan.layers - 1]
-    scratch = forward_scratch(plan.access, state.access)
+    access, own_state, series, saved = plan.access, state.access, tape.series, tape.saved
+    scratch = forward_scratch(access, own_state)
     for t in range(inputs.shape[0]):
         end = running(first, last, lengths, t)
         if end == first:
@@ -114,18 +118,18 @@ def forward(
         shown = min(t, tape.parameters.shape[0] - 1)
         if t % plan.every == 0 and t // plan.every < len(tape.snapshots):
             for b in range(first, end):
-                copy(state.access.memory[b].reshape(-1), tape.snapshots[t // plan.every, b].reshape(-1))
+                copy(own_state.memory[b].reshape(-1), tape.snapshots[t // plan.every, b].reshape(-1))
 
         layers_forward(plan, first, end, inputs[t], weights.layers, state, tape, kept)
         for b in range(first, end):
             copy(weights.bias, tape.parameters[shown, b])
         add_product(top[first:end], weights.heads, tape.parameters[shown, first:end], len(weights.bias))
 
+        parameters = tape.parameters[shown]
+        step(access, first, end, parameters, own_state, state.reads, series, saved, shown, kept, scratch)
         for b in range(first, end):
-            parameters, reads = tape.parameters[shown, b], state.reads[b]
-            step(plan.access, parameters, state.access, reads, tape.series, tape.saved, b, shown, kept, scratch)
             copy(top[b], tape.outputs[t, b])
-            copy(reads, tape.outputs[t, b, plan.size :])
+            copy(state.reads[b], tape.outputs[t, b, plan.size :])
 
 
 @entry
@@ -150,7 +154,8 @@ def backward(
     """
     steps, size, every = len(tape.outputs), plan.size, plan.every
     memories = scratch.memories
-    own = backward_scratch(plan.access, state.access)
+    access, own_state, series, saved = plan.access, state.access, tape.series, tape.saved
+    own_scratch = backward_scratch(access, own_state)
     joined = np.empty((last - first, weights.layers.shape[2]), inputs.dtype)
 
     for start in range((steps - 1) // every * every, -1, -every):
@@ -159,9 +164,9 @@ def backward(
             copy(tape.snapshots[start // every, b].reshape(-1), memories[0, b - first].reshape(-1))
             for t in range(start, min(start + every, steps, lengths[b]) - 1):
                 before, after = memories[t - start, b - first], memories[t - start + 1, b - first]
-                replay(plan.access, before, tape.parameters[t, b], tape.series, b, t, after, own)
+                replay(access, before, tape.parameters[t, b], series, b, t, after, own_scratch)
 
-        rows = 0  # of the scratch that are taken
+        rows = np.intp(0)  # of the scratch that are taken; not a literal, for which more would be compiled
         for t in range(min(start + every, steps) - 1, start - 1, -1):
             end = running(first, last, lengths, t)
             emitted = scratch.emitted[rows : rows + end - first]
@@ -173,21 +178,22 @@ def backward(
                     parameter_grad[:] = 0
                 if len(upstream.outputs):
                     accumulate(upstream.outputs[t, b, size:], state.reads[b])
-                step_backward(
-                    plan.access,
-                    memories[t - start, b - first],
-                    tape.parameters[t, b],
-                    initial.access,
-                    tape.series,
-                    tape.saved,
-                    upstream.series,
-                    b,
-                    t,
-                    state.reads[b],
-                    state.access,
-                    parameter_grad,
-                    own,
-                )
+            step_backward(
+                access,
+                first,
+                end,
+                t,
+                memories[t - start],
+                tape.parameters[t],
+                initial.access,
+                series,
+                saved,
+                upstream.series,
+                state.reads,
+                own_state,
+                emitted,
+                own_scratch,
+            )
 
             top = state.hidden[plan.layers - 1, first:end]
             if len(upstream.outputs):

@@ -19,10 +19,24 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
-from ntm_lab.fast.sequence import Given, Plan, Slopes, State, Tape, Weights, of_weights
-from ntm_lab.fast.triton import kernels as triton_kernels
-from ntm_lab.fast.triton.kernels import BackwardWork, ForwardWork, Sizes
+from ntm_lab.fast import ntm as ntm_plan
+from ntm_lab.fast.sequence import (
+    Gradients,
+    Plan,
+    State,
+    Tape,
+    Upstream,
+    Weights,
+    each,
+    leaves,
+    rebuild,
+    weight_gradients,
+)
+from ntm_lab.fast.triton import ntm, sequence
+from ntm_lab.fast.triton.sequence import BackwardWork, ForwardWork, Sizes
 
+BY_PLAN: dict[type, Any] = {ntm_plan.Plan: ntm}  # an access's own kernels
+MACHINES = frozenset({"ntm"})
 MEMORY_BYTES = 2**17  # half of the registers of a multiprocessor
 
 
@@ -46,20 +60,21 @@ def snapshot_shape(slots: int, width: int) -> tuple[int, int]:
 
 
 def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initial: State, tape: Tape) -> State:
-    batch, heads, slots = initial.weighting.shape
+    batch, slots, width = initial.access.memory.shape
     aligned = _aligned(weights)
-    sizes = _sizes(plan, weights, aligned, slots, _arithmetic(inputs))
+    sizes = _sizes(plan, weights, aligned, slots, width, _arithmetic(inputs))
     state = _working(initial)
-    blank = state.memory.new_empty
+    blank, access = state.access.memory.new_empty, BY_PLAN[type(plan.access)]
+    own, _ = access.work_shapes(plan.access, batch, slots)
     work = ForwardWork(
         joined=blank(batch, sizes.columns),
         emitted=blank(batch, sizes.parameters),
         bounded=blank(batch, sizes.parameters),
-        gated=blank(batch, heads, slots),
+        access=own._make(map(blank, own)),
     )
-    steps = tape.joined.shape[1], tape.weightings.shape[0], tape.snapshots.shape[0]
+    steps = tape.joined.shape[1], tape.parameters.shape[0], tape.snapshots.shape[0]
     lengths = lengths.clamp(max=len(inputs))
-    _launch(triton_kernels.forward, plan, sizes, lengths, steps, inputs, aligned, state, tape, work)
+    _launch(sequence.forward, [access.step], plan, sizes, lengths, steps, inputs, aligned, state, tape, work)
     return _stored(state, initial)
 
 
@@ -69,35 +84,37 @@ def backward(
     weights: Weights,
     initial: State,
     tape: Tape,
-    given: Given,
+    upstream: Upstream,
     final: State,
     inputs: Tensor,
 ) -> tuple[State, Weights]:
-    batch, heads, slots = initial.weighting.shape
+    batch, slots, width = initial.access.memory.shape
     steps = len(tape.outputs)
     aligned = _aligned(weights)
-    asked = (len(part) > 0 for part in (given.outputs, given.weightings, inputs))
-    sizes = _sizes(plan, weights, aligned, slots, _arithmetic(tape.outputs), *asked)
+    asked = len(upstream.outputs) > 0, any(map(len, upstream.series)), len(inputs) > 0
+    sizes = _sizes(plan, weights, aligned, slots, width, _arithmetic(tape.outputs), *asked)
     state = _working(final)
-    blank = state.memory.new_empty
-    room = min(plan.every, steps)
+    blank, access = state.access.memory.new_empty, BY_PLAN[type(plan.access)]
+    _, own = access.work_shapes(plan.access, batch, slots)
+    memories = min(plan.every, steps)
     work = BackwardWork(
-        memories=blank(batch, room, slots, plan.width),
-        shifted=blank(batch, heads, slots),
+        memories=blank(batch, memories, slots, width),
         emitted=blank(batch, sizes.parameters),
         hidden=blank(batch, plan.size),
         sums=blank(batch, tape.gates.shape[3]),
+        access=own._make(map(blank, own)),
     )
     lengths = lengths.clamp(max=steps)
-    slopes = _slopes(lengths, tape, given, inputs)
-    arrays = aligned, initial, tape, given, slopes, state, work
-    _launch(triton_kernels.backward, plan, sizes, lengths, (steps, room), *arrays)
-    return _stored(state, initial), of_weights(plan, tape, slopes)
+    grads = _gradients(lengths, tape, upstream, inputs)
+    arrays = aligned, initial, tape, upstream, grads, state, work
+    functions = [access.replay, access.step_backward]
+    _launch(sequence.backward, functions, plan, sizes, lengths, (steps, memories), *arrays)
+    return _stored(state, initial), weight_gradients(plan, tape, grads)
 
 
 def _interpreted() -> bool:
     """Whether the kernels were made for the interpreter, and it is still asked for."""
-    return os.environ.get("TRITON_INTERPRET") == "1" and not isinstance(triton_kernels.forward, triton.JITFunction)
+    return os.environ.get("TRITON_INTERPRET") == "1" and not isinstance(sequence.forward, triton.JITFunction)
 
 
 def _arithmetic(stored: Tensor) -> torch.dtype:
@@ -112,62 +129,67 @@ def _aligned(weights: Weights) -> Weights:
 
 def _working(state: State) -> State:
     """A copy to be changed in place, in the type of the arithmetic."""
-    real = _arithmetic(state.memory)
-    return State(*(part.to(real, copy=True, memory_format=torch.contiguous_format) for part in state))
+    real = _arithmetic(state.reads)
+    return each(lambda part: part.to(real, copy=True, memory_format=torch.contiguous_format), state)
 
 
-def _slopes(lengths: Tensor, tape: Tape, given: Given, inputs: Tensor) -> Slopes:
-    """As the kernel expects them: ``parameters`` begins as the derivatives of the bounded parameters."""
+def _gradients(lengths: Tensor, tape: Tape, upstream: Upstream, inputs: Tensor) -> Gradients:
+    """As the kernel expects them: ``parameters`` begins as the upstream gradient of the bounded parameters."""
     parameters = torch.zeros_like(tape.parameters)
-    if len(given.parameters):  # what is past the end does not depend on anything
+    if len(upstream.parameters):  # what is past the end does not depend on anything
         exists = torch.arange(len(parameters), device=lengths.device).unsqueeze(1) < lengths
-        parameters = torch.where(exists.unsqueeze(2), given.parameters, parameters)
-    return Slopes(inputs, torch.zeros_like(tape.gates), parameters)
+        parameters = torch.where(exists.unsqueeze(2), upstream.parameters, parameters)
+    return Gradients(inputs, torch.zeros_like(tape.gates), parameters)
 
 
 def _stored(state: State, like: State) -> State:
-    return State(*(part.to(stored.dtype) for part, stored in zip(state, like, strict=True)))
+    return rebuild(state, (part.to(stored.dtype) for part, stored in zip(leaves(state), leaves(like), strict=True)))
 
 
-def _sizes(plan: Plan, weights: Weights, aligned: Weights, slots: int, real: torch.dtype, *asked: bool) -> Sizes:
+def _sizes(
+    plan: Plan, weights: Weights, aligned: Weights, slots: int, width: int, real: torch.dtype, *asked: bool
+) -> Sizes:
     """ValueError if the memory is too large. ``asked`` are the last fields, in their order."""
     power = triton.next_power_of_2
-    columns, strength = weights.layers.shape[2], plan.width
-    block_slots, block_width, room = power(slots), power(plan.width), MEMORY_BYTES // real.itemsize
-    if block_slots * block_width > room:
+    columns = weights.layers.shape[2]
+    block_slots, block_width, possible = power(slots), power(width), MEMORY_BYTES // real.itemsize
+    if block_slots * block_width > possible:
         raise ValueError(
             f"memory.slots={slots}: model.backend=triton keeps a memory in registers and allows at most "
-            f"{room // block_width} slots of memory.width={plan.width}; backend=reference has no such bound"
+            f"{possible // block_width} slots of memory.width={width}; backend=reference has no such bound"
         )
     return Sizes(
         slots,
-        plan.read_heads + plan.write_heads,
+        width,
         columns,
         aligned.layers.shape[2],
         aligned.heads.shape[1],
         len(weights.bias),
-        strength,
-        strength + 1,
-        strength + 2,
-        strength + 2 + plan.shifts,
-        strength + 3 + plan.shifts,
         block_slots,
         block_width,
-        power(plan.shifts),
+        power(BY_PLAN[type(plan.access)].largest_field(plan.access)),
         min(64, power(plan.size)),
         min(64 if real == torch.float64 else 128, power(columns)),
         *asked,
     )
 
 
-def _launch(kernel: Any, plan: Plan, sizes: Sizes, lengths: Tensor, counts: tuple[int, ...], *arrays: Any) -> None:
+def _launch(
+    kernel: Any,
+    functions: list[Any],
+    plan: Plan,
+    sizes: Sizes,
+    lengths: Tensor,
+    counts: tuple[int, ...],
+    *arrays: Any,
+) -> None:
     """One program per sequence."""
     batch, device = len(lengths), lengths.device
-    constants = Plan(*map(tl.constexpr, plan)), Sizes(*map(tl.constexpr, sizes))
+    constants = each(tl.constexpr, plan), each(tl.constexpr, sizes)
     options = {
         "num_warps": 8 if sizes.block_slots * sizes.block_width <= 8192 else 16,
         "num_stages": 1,  # no load may be moved ahead of the store that it is to see
         "enable_fp_fusion": True,
     }
     with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
-        kernel[(batch,)](*constants, batch, *counts, lengths, *arrays, **options)
+        kernel[(batch,)](*functions, *constants, batch, *counts, lengths, *arrays, **options)

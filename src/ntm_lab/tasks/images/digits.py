@@ -25,8 +25,9 @@ class Digits(Images):
 
     Args:
         disguise: ``permute`` puts the pixels of each class in a random order. There are 64! orders, so that no class
-            comes twice and an image must be compared with those stored. ``rotate`` turns each class by 0, 90, 180 or
-            270 degrees, which makes 40 classes. ``none`` leaves the ten digits.
+            comes twice and an image must be compared with those stored. That comparison is easy: a nearest neighbour
+            in raw pixels, given one example of each of 3 classes, is right in 99 % of all cases. ``rotate`` turns each
+            class by 0, 90, 180 or 270 degrees, which makes 40 classes (88 %). ``none`` leaves the ten digits (81 %).
     """
 
     pixels = SIZE * SIZE
