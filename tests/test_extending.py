@@ -68,11 +68,9 @@ def run(command: Sequence[str | Path], folder: Path, site: Path) -> str:
 def as_here(line: str, site: Path) -> list[str]:
     """A command of the page as it runs here: short, without a network, into a folder of its own."""
     words = line.split()
-    if words[:2] == ["ntm-lab", "train"]:
-        return [sys.executable, str(ROOT / "train.py"), *words[2:], *OVERRIDES.split()]
     if words[0] == "ntm-lab":
-        fewer = ["--sequences", "8"] if words[1] == "evaluate" else []
-        return [sys.executable, str(site / "bin" / "ntm-lab"), *words[1:], *fewer]
+        shorter = {"train": OVERRIDES, "evaluate": "--sequences 8"}.get(words[1], "")
+        return [sys.executable, str(site / "bin" / "ntm-lab"), *words[1:], *shorter.split()]
     if words[:2] == ["pip", "install"]:
         return [*PIP, "install", *OFFLINE, "--target", str(site), *words[2:]]
     raise AssertionError(f"{line}: no test knows how to run this")

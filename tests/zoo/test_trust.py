@@ -242,16 +242,15 @@ def test_only_what_tasks_and_models_are_made_of_is_allowed() -> None:
     assert all(isinstance(found, type) for found in OWN.values())
 
 
+CONF = Path(__file__).parents[2] / "conf"
 CHOICES = [
-    *(["model=lstm"], ["model=ntm"]),
-    *([f"controller={name}"] for name in ("lstm", "feedforward", "recurrent")),
-    *([f"memory.init={name}"] for name in ("constant", "random", "learned")),
-    *([f"memory.weighting={name}"] for name in ("first_slot", "learned", "near_uniform", "uniform")),
-    *([f"task={name}"] for name in ("associative_recall", "copy", "ngrams", "repeat_copy", "sort")),
+    f"{group}={path.stem}"
+    for group in ("model", "controller", "memory.init", "memory.weighting", "task")
+    for path in sorted((CONF / group).glob("*.yaml"))
 ]
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice[0])
-def test_whatever_conf_builds_can_be_given_away(choice: list[str], composed: Callable[..., DictConfig]) -> None:
-    config = composed(*choice)
+@pytest.mark.parametrize("choice", CHOICES)
+def test_whatever_conf_builds_can_be_given_away(choice: str, composed: Callable[..., DictConfig]) -> None:
+    config = composed(choice)
     check([OmegaConf.to_container(config[part], resolve=True) for part in ("task", "model")])
