@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ntm_lab import tasks
     from ntm_lab.evaluation.api import evaluate
     from ntm_lab.nn import DNC, LSTM, MANN, NTM
+    from ntm_lab.runs.api import train
     from ntm_lab.zoo.find import load
 
 __all__ = ["DNC", "LSTM", "MANN", "NTM", "__version__", "evaluate", "load", "tasks", "train"]
