@@ -77,7 +77,8 @@ def test_every_curriculum_is_swept_and_held_against_uniform(composed: Callable[.
     assert files == {*CURRICULA}
     for sweep in STUDY.sweeps:
         for form in ("quick", "full"):
-            assert set(composed(f"experiment=report/{sweep}", f"form={form}").hydra.sweeper.params.curriculum.split(",")) == files
+            params = composed(f"experiment=report/{sweep}", f"form={form}").hydra.sweeper.params
+            assert set(params.curriculum.split(",")) == files
     assert set(compare(made_up({}))["curriculum"]) == files - {"uniform"}
 
 
