@@ -74,6 +74,8 @@ def test_imports_run_one_way() -> None:
         place, parts = place_of(path), name.split(".")
         assert place in STANDS_ON, f"{place} is a new room: give it a place in STANDS_ON of {Path(__file__).name}"
         target = parts[1] if parts[1:] and (parts[1] in STANDS_ON) else "__init__"
+        if name == "ntm_lab":
+            continue  # the package alone, to see where it is
         if parts[0] == "ntm_lab" and target != place and target not in STANDS_ON[place].split():
             backwards.append(f"{path.relative_to(SOURCE)} -> {name} ({place} may import: {STANDS_ON[place]})")
     assert not backwards, "\n".join(["imports that run backwards:", *backwards])

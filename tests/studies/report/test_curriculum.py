@@ -76,8 +76,9 @@ def test_every_curriculum_is_swept_and_held_against_uniform(composed: Callable[.
     files = {path.stem for path in (CONF / "curriculum").glob("*.yaml")}
     assert files == {*CURRICULA}
     for sweep in STUDY.sweeps:
-        for form in ("report", "report/full"):
-            assert set(composed(f"experiment={form}/{sweep}").hydra.sweeper.params.curriculum.split(",")) == files
+        for form in ("quick", "full"):
+            params = composed(f"experiment=report/{sweep}", f"form={form}").hydra.sweeper.params
+            assert set(params.curriculum.split(",")) == files
     assert set(compare(made_up({}))["curriculum"]) == files - {"uniform"}
 
 
