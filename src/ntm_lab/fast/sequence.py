@@ -9,6 +9,7 @@ parameters, N slots of width W.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -168,7 +169,7 @@ def rebuild(like: Parts, values: Iterable[Any]) -> Parts:
 
 def each(function: Callable[[Any], Any], parts: Parts) -> Parts:
     """The function's results of what nested NamedTuples hold."""
-    return rebuild(parts, map(function, leaves(parts)))
+    return type(parts)(*[each(function, part) if isinstance(part, tuple) else function(part) for part in parts])
 
 
 def stack(layers: Sequence[Layer]) -> Tensor:
@@ -312,18 +313,24 @@ class _Sequence(torch.autograd.Function):
             ctx.kernels, ctx.plan, ctx.inputs_shape = kernels, plan, inputs.shape
             ctx.workspace = workspace.lease
             ctx.set_materialize_grads(False)
-            arguments = weights, initial, tape
-            ctx.structure = [each(lambda _: None, part) for part in arguments]
-            ctx.save_for_backward(lengths, *leaves(arguments))
+            ctx.own = state_shapes, series_shapes, saved_shapes
+            ctx.save_for_backward(lengths, *weights, *leaves(initial), *leaves(tape))
         return tape.outputs, tape.parameters, *leaves(final), *tape.series
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # PyTorch's once_differentiable passes some of these over in silence
             raise RuntimeError("create_graph=True: a fast backend has no second derivatives; backend=reference has")
-        lengths, *saved = ctx.saved_tensors
-        values = iter(saved)
-        weights, initial, tape = (rebuild(part, values) for part in ctx.structure)
+        own, series, saved = ctx.own
+        values = iter(ctx.saved_tensors)
+
+        def take(number: int) -> Iterator[Tensor]:
+            return islice(values, number)
+
+        lengths = next(values)
+        weights = Weights._make(take(3))
+        initial = State(*take(3), own._make(take(len(own))))
+        tape = Tape(*take(6), series._make(take(len(series))), saved._make(take(len(saved))))
         outputs, parameters, *rest = grads
         number = len(rest) - len(tape.series)
         final = (_zeros(part) if grad is None else grad for part, grad in zip(leaves(initial), rest, strict=False))

@@ -10,15 +10,16 @@ import torch
 from numba.core import event
 from torch import Tensor
 
+from ntm_lab.fast import ntm as ntm_plan
 from ntm_lab.fast import team
-from ntm_lab.fast.numba import ntm as _ntm  # noqa: F401 - gives the hooks of the sequence
-from ntm_lab.fast.numba import sequence
+from ntm_lab.fast.numba import ntm
 from ntm_lab.fast.numba.compiling import cache_folder
-from ntm_lab.fast.numba.sequence import Scratch
+from ntm_lab.fast.numba.sequence import Compiled, Scratch
 from ntm_lab.fast.sequence import Plan, State, Tape, Upstream, Weights, each
 from ntm_lab.fast.workspace import Workspace
 
 MACHINES = frozenset({"ntm"})
+BY_PLAN: dict[type, Compiled] = {ntm_plan.Plan: ntm.KERNELS}
 TILE = 16  # sequences whose memories and weights stay in a core's cache together
 
 log = logging.getLogger(__name__)
@@ -39,12 +40,12 @@ def snapshot_shape(slots: int, width: int) -> tuple[int, int]:
 
 
 def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initial: State, tape: Tape) -> State:
-    state = _working(initial)
+    kernel, state = BY_PLAN[type(plan.access)].forward, _working(initial)
     transposed = Weights(weights.layers.transpose(1, 2).contiguous(), weights.heads.T.contiguous(), weights.bias)
     arguments = inputs.numpy(), *map(_arrays, (transposed, state, tape))
 
     def work(first: int, last: int, seat: int) -> None:
-        _call(sequence.forward, first, last, plan, lengths.numpy(), *arguments)
+        _call(kernel, first, last, plan, lengths.numpy(), *arguments)
 
     _on_tiles(work, len(lengths))
     return _outside(state, initial)
@@ -60,7 +61,7 @@ def backward(
     final: State,
     inputs: Tensor,
 ) -> tuple[State, Weights]:
-    state = _working(final)
+    kernel, state = BY_PLAN[type(plan.access)].backward, _working(final)
     memory, batch = state.access.memory, len(lengths)
     tile, steps = _tile(batch), min(plan.every, len(tape.outputs))
     seats = team.seats(-(-batch // tile))
@@ -86,7 +87,7 @@ def backward(
 
     def work(first: int, last: int, seat: int) -> None:
         own = grads_of[seat], scratch_of[seat]
-        _call(sequence.backward, first, last, plan, lengths.numpy(), *arguments, *own)
+        _call(kernel, first, last, plan, lengths.numpy(), *arguments, *own)
 
     _on_tiles(work, batch)
     layers, heads, bias = (part[0] if seats == 1 else part.sum(0) for part in grads)

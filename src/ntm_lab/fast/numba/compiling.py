@@ -9,14 +9,14 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numba import config, njit
-from numba.extending import overload
 from numba.misc.appdirs import AppDirs
 
 import ntm_lab.equations
@@ -30,6 +30,7 @@ WIDE = OPTIONS | {"fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 # Always compiled into the caller: the process that compiles would otherwise call a version with other roundings than
 # the cache has, so that the first run on a machine could not be repeated.
 part = njit(**WIDE, forceinline=True)
+section = njit(**WIDE, inline="always")  # for large ones: as if written in the caller, and compiled with it only
 exact = njit(**OPTIONS, fastmath={"contract"}, forceinline=True)  # keeps the order of operations
 
 SOURCES = Path(__file__).parent, Path(ntm_lab.equations.__file__).parent  # the latter for its constants
@@ -45,17 +46,11 @@ def entry(function: Function) -> Function:
     return compiled
 
 
-def implements(hook: Function, plan_class: type) -> Callable[[Function], Function]:
-    """Decorator: ``hook(plan, …)`` is this function, compiled into the caller, where the plan is of the given class."""
-
-    def register(function: Function) -> Function:
-        def choose(plan: Any, *_: Any) -> Function | None:
-            return function if getattr(plan, "instance_class", None) is plan_class else None
-
-        overload(hook, jit_options=WIDE | {"forceinline": True}, strict=False)(choose)
-        return function
-
-    return register
+def with_globals(template: Function, name: str, values: Mapping[str, Function]) -> Function:
+    """The template as an entry of its own, with these values of its global names."""
+    function = FunctionType(template.__code__, template.__globals__ | values, template.__name__)
+    function.__qualname__ = name  # by which numba's cache tells entries of one template apart
+    return entry(function)
 
 
 @cache

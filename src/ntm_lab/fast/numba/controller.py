@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ntm_lab.fast.numba.compiling import Array, part
+from ntm_lab.fast.numba.compiling import Array, part, section
 from ntm_lab.fast.numba.elementary import sigmoid, tanh
 from ntm_lab.fast.numba.products import accumulate, add_product, copy
 
@@ -36,7 +36,7 @@ def lstm_cell_backward(
         cell_grad[j] = grad * f
 
 
-@part
+@section
 def layers_forward(
     plan: Any, first: int, end: int, inputs: Array, weights: Array, state: Any, tape: Any, kept: int
 ) -> None:
@@ -71,7 +71,7 @@ def layers_forward(
                     hidden[j] = gates[b, j]
 
 
-@part
+@section
 def layers_backward(
     plan: Any,
     first: int,

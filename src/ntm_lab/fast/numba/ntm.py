@@ -9,19 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ntm_lab.equations.location import LOG_GUARD
-from ntm_lab.fast.ntm import Plan
-from ntm_lab.fast.numba import sequence
-from ntm_lab.fast.numba.compiling import Array, implements, part
+from ntm_lab.fast.numba.compiling import Array, part, section
 from ntm_lab.fast.numba.content import cosines, look_up, look_up_backward, scale, scale_backward
 from ntm_lab.fast.numba.elementary import log, sigmoid, soften, softplus, softplus_grad, tanh
-from ntm_lab.fast.numba.memory import (
-    add_rows,
-    products_backward,
-    weighted_rows,
-    write,
-    write_backward,
-)
+from ntm_lab.fast.numba.memory import add_rows, products_backward, vector_of, weighted_rows, write, write_backward
 from ntm_lab.fast.numba.products import accumulate, copy, dot
+from ntm_lab.fast.numba.sequence import compiled
 
 
 @part
@@ -31,14 +24,15 @@ def head_of(parameters: Array, plan: Any, k: int) -> Array:
 
 
 @part
-def key_of(head: Array, plan: Any) -> Array:
-    """(W,)."""
-    return head[plan.key : plan.key + plan.width]
+def key_of(parameters: Array, plan: Any, k: int) -> Array:
+    """A head's key (W,)."""
+    start = plan.key + k * plan.head_stride
+    return parameters[start : start + plan.width]
 
 
 @part
 def shift_of(head: Array, plan: Any) -> Array:
-    """(S,)."""
+    """The shift (S,) of a head."""
     return head[plan.shift : plan.shift + plan.shifts]
 
 
@@ -49,19 +43,21 @@ def activate(parameters: Array, plan: Any) -> None:
     for k in range(plan.read_heads + plan.write_heads):
         head = head_of(parameters, plan, k)
         if plan.bounded:
-            for v in range(plan.key, plan.key + plan.width):
-                head[v] = tanh(head[v])
+            key = key_of(parameters, plan, k)
+            for v in range(plan.width):
+                key[v] = tanh(key[v])
         head[plan.strength] = softplus(head[plan.strength])
         head[plan.gate] = sigmoid(head[plan.gate])
         soften(shift_of(head, plan))
         head[plan.sharpness] = one + softplus(head[plan.sharpness])
     for h in range(plan.write_heads):
-        head = parameters[h * plan.write_stride :]
-        for v in range(plan.erase, plan.erase + plan.width):
-            head[v] = sigmoid(head[v])
+        erase = vector_of(parameters, plan.erase, plan, h)
+        for v in range(plan.width):
+            erase[v] = sigmoid(erase[v])
         if plan.bounded:
-            for v in range(plan.add, plan.add + plan.width):
-                head[v] = tanh(head[v])
+            add = vector_of(parameters, plan.add, plan, h)
+            for v in range(plan.width):
+                add[v] = tanh(add[v])
 
 
 @part
@@ -71,8 +67,9 @@ def activate_backward(parameters: Array, gradient: Array, plan: Any) -> None:
     for k in range(plan.read_heads + plan.write_heads):
         head, grad = head_of(parameters, plan, k), head_of(gradient, plan, k)
         if plan.bounded:
-            for v in range(plan.key, plan.key + plan.width):
-                grad[v] *= one - head[v] * head[v]
+            key, key_grad = key_of(parameters, plan, k), key_of(gradient, plan, k)
+            for v in range(plan.width):
+                key_grad[v] *= one - key[v] * key[v]
         grad[plan.strength] *= softplus_grad(head[plan.strength])
         grad[plan.gate] *= head[plan.gate] * (one - head[plan.gate])
         shift, shift_grad = shift_of(head, plan), shift_of(grad, plan)
@@ -81,12 +78,13 @@ def activate_backward(parameters: Array, gradient: Array, plan: Any) -> None:
             shift_grad[j] = shift[j] * (shift_grad[j] - mean)
         grad[plan.sharpness] *= softplus_grad(head[plan.sharpness] - one)
     for h in range(plan.write_heads):
-        head, grad = parameters[h * plan.write_stride :], gradient[h * plan.write_stride :]
-        for v in range(plan.erase, plan.erase + plan.width):
-            grad[v] *= head[v] * (one - head[v])
+        erase, erase_grad = vector_of(parameters, plan.erase, plan, h), vector_of(gradient, plan.erase, plan, h)
+        for v in range(plan.width):
+            erase_grad[v] *= erase[v] * (one - erase[v])
         if plan.bounded:
-            for v in range(plan.add, plan.add + plan.width):
-                grad[v] *= one - head[v] * head[v]
+            add, add_grad = vector_of(parameters, plan.add, plan, h), vector_of(gradient, plan.add, plan, h)
+            for v in range(plan.width):
+                add_grad[v] *= one - add[v] * add[v]
 
 
 @part
@@ -208,7 +206,7 @@ class BackwardScratch(NamedTuple):
     stages: Any  # (H − 1, V, N), the memory between two erasures
 
 
-@implements(sequence.forward_scratch, Plan)
+@section
 def forward_scratch(plan: Any, state: Any) -> ForwardScratch:
     _, depth, slots = state.memory.shape
     heads, dtype = plan.read_heads + plan.write_heads, state.memory.dtype
@@ -220,7 +218,7 @@ def forward_scratch(plan: Any, state: Any) -> ForwardScratch:
     )
 
 
-@implements(sequence.step, Plan)
+@section
 def step(
     plan: Any,
     first: int,
@@ -237,21 +235,21 @@ def step(
     keys, inverse, wrapped, vectors = scratch
     width = plan.width
     for b in range(first, end):
-        memory, weighting, content = state.memory[b], state.weighting[b], saved.content[kept, b]
-        activate(parameters[b], plan)
+        memory, weighting, content, own = state.memory[b], state.weighting[b], saved.content[kept, b], parameters[b]
+        activate(own, plan)
         for k in range(len(keys)):
-            scale(key_of(head_of(parameters[b], plan, k), plan), keys[k])
+            scale(key_of(own, plan, k), keys[k])
         cosines(memory, keys, inverse, content)
         for k in range(len(keys)):
-            address(head_of(parameters[b], plan, k), plan, content[k], weighting[k], wrapped)
+            address(head_of(own, plan, k), plan, content[k], weighting[k], wrapped)
         copy(weighting.reshape(-1), series.weighting[shown, b].reshape(-1))
         for r in range(plan.read_heads):
             weighted_rows(memory, weighting[r], vectors[0])
             copy(vectors[0, :width], reads[b, r * width : (r + 1) * width])
-        write(None, weighting[plan.read_heads :], parameters[b], plan, memory, vectors)
+        write(None, weighting[plan.read_heads :], own, plan, memory, vectors)
 
 
-@implements(sequence.backward_scratch, Plan)
+@section
 def backward_scratch(plan: Any, state: Any) -> BackwardScratch:
     _, depth, slots = state.memory.shape
     heads, dtype = plan.read_heads + plan.write_heads, state.memory.dtype
@@ -268,14 +266,14 @@ def backward_scratch(plan: Any, state: Any) -> BackwardScratch:
     )
 
 
-@implements(sequence.replay, Plan)
+@section
 def replay(
     plan: Any, before: Array, parameters: Array, series: Any, b: int, t: int, after: Array, scratch: BackwardScratch
 ) -> None:
     write(before, series.weighting[t, b, plan.read_heads :], parameters, plan, after, scratch.vectors)
 
 
-@implements(sequence.step_backward, Plan)
+@section
 def step_backward(
     plan: Any,
     first: int,
@@ -319,7 +317,7 @@ def step_backward(
         )
 
         for k in range(len(keys)):
-            scale(key_of(head_of(own, plan, k), plan), keys[k])
+            scale(key_of(own, plan, k), keys[k])
         cosines(memory, keys, inverse, cosine)
         norm_grad[:] = 0
         for k in range(len(keys)):
@@ -340,6 +338,8 @@ def step_backward(
         products_backward(memory, outer_vectors, outer_weightings, norm_grad, memory_grad)
         for k in range(len(keys)):
             weighted_rows(memory, product_grads[k], vectors[0])
-            key, key_grad = key_of(head_of(own, plan, k), plan), key_of(head_of(parameter_grad, plan, k), plan)
-            scale_backward(key, keys[k], vectors[0], key_grad)
+            scale_backward(key_of(own, plan, k), keys[k], vectors[0], key_of(parameter_grad, plan, k))
         activate_backward(own, parameter_grad, plan)
+
+
+KERNELS = compiled("ntm", forward_scratch, step, backward_scratch, replay, step_backward)

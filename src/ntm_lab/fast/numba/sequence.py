@@ -2,8 +2,8 @@
 
 Cached on disk, and free of the interpreter's lock, so that tiles run on all cores at once. What they compute is what
 `ntm_lab.nn.network` says, in the arrays that `ntm_lab.fast.sequence` describes; the gradients are written by hand. What
-a memory access does in a step is its own: a module beside this one, such as `ntm_lab.fast.numba.ntm`, says with
-`implements` what the five hooks below are for its plan.
+a memory access does in a step is its own: a module beside this one, such as `ntm_lab.fast.numba.ntm`, gives the five
+hooks below to `compiled`.
 
 T steps, B sequences, L layers of the controller. A memory is held as (V, N), see `ntm_lab.fast.numba.memory`.
 """
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ntm_lab.fast.numba.compiling import Array, entry, part
+from ntm_lab.fast.numba.compiling import Array, Function, part, with_globals
 from ntm_lab.fast.numba.controller import layers_backward, layers_forward
 from ntm_lab.fast.numba.products import accumulate, add_product, copy
 
@@ -81,6 +81,22 @@ def step_backward(
     raise NotImplementedError("compiled code only")
 
 
+class Compiled(NamedTuple):
+    """The two directions for an access."""
+
+    forward: Function
+    backward: Function
+
+
+def compiled(name: str, *hooks: Function) -> Compiled:
+    """The kernels of an access of this name, from its own `forward_scratch`, `step`, `backward_scratch`, `replay` and
+    `step_backward`."""
+    values = {hook.__name__: hook for hook in hooks}
+    return Compiled(
+        with_globals(forward, f"{name}_forward", values), with_globals(backward, f"{name}_backward", values)
+    )
+
+
 class Scratch(NamedTuple):
     """A thread's buffers for a stretch of steps, from one snapshot of the memory to the next, S at most."""
 
@@ -99,7 +115,6 @@ def running(first: int, last: int, lengths: Array, t: int) -> int:
     return last
 
 
-@entry
 def forward(
     first: int, last: int, plan: Any, lengths: Array, inputs: Array, weights: Any, state: Any, tape: Any
 ) -> None:
@@ -132,7 +147,6 @@ def forward(
             copy(state.reads[b], tape.outputs[t, b, plan.size :])
 
 
-@entry
 def backward(
     first: int,
     last: int,

@@ -240,9 +240,9 @@ def step(
             place = k * plan.width + column
             store_both(reads + place, outputs + place, tl.sum(memory * weighting[:, None], 0), at_width)
         else:
-            head = plan.write_stride * (k - plan.read_heads) + column
-            memory *= 1 - weighting[:, None] * load(bounded + plan.erase + head, at_width, memory)[None, :]
-            additions += weighting[:, None] * load(bounded + plan.add + head, at_width, memory)[None, :]
+            vectors = bounded + plan.write_stride * (k - plan.read_heads) + column
+            memory *= 1 - weighting[:, None] * load(vectors + plan.erase, at_width, memory)[None, :]
+            additions += weighting[:, None] * load(vectors + plan.add, at_width, memory)[None, :]
     return memory + additions  # all erasures come before all additions
 
 
