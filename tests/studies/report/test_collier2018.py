@@ -156,9 +156,9 @@ def test_the_memories_differ_in_where_they_begin_only(started: Callable[..., Run
         arm = f"experiment/report/collier2018={memory}"
         run = started("experiment=report/collier2018_copy", arm, "memory.slots=128")
         weights = dict(run.learner.model.named_parameters())
-        contents = weights["memory.contents.value"]
+        contents = weights["access.contents.value"]
         assert contents.requires_grad and contents.shape == (128, 20)
-        assert float(weights["memory.weightings.logits"].detach().std()) == pytest.approx(0.125, rel=0.2)
+        assert float(weights["access.weightings.logits"].detach().std()) == pytest.approx(0.125, rel=0.2)
         spread[memory] = float(contents.detach().std())
     assert spread == pytest.approx({"constant": 0.0, "learned": 0.028, "random": 0.5}, rel=0.1, abs=1e-9)
 
