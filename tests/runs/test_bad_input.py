@@ -277,6 +277,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     monkeypatch.setattr(os, "fsync", full_from_the_second)
     ended = train(*tiny_ntm, f"hydra.run.dir={tmp_path / 'run'}")
     assert ended.status != 0 and calls == 2
+    assert message(ended.err) == f"{tmp_path / 'run'}: no space left on the disk; resume={tmp_path / 'run'} goes on"
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["learner"]["sequences"] == 0
     assert os.listdir(tmp_path / "run" / "checkpoints") == ["last.ckpt"]

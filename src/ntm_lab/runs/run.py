@@ -1,5 +1,6 @@
 """A run: begun or taken up, trained, tested, reported."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,12 +43,16 @@ class Run(NamedTuple):
             raise
 
     def complete(self) -> dict[str, Any]:
-        """Train, test and report; the results. RunError if training comes to what is not a number."""
+        """Train, test and report; the results. RunError if a value is not finite or the disk is full."""
         try:
             self.fit()
+            return self.report(self.test())
         except NonFiniteError as error:
             raise RunError(str(error)) from error
-        return self.report(self.test())
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise RunError(f"{self.folder}: no space left on the disk; resume={self.folder} goes on") from error
 
     def test(self) -> list[dict[str, Any]]:
         """Rows of a test on fresh sequences."""
