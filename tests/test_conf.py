@@ -1,5 +1,6 @@
 """Every file under conf/ is found here by itself, chosen, and trained with for two steps."""
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess
 from ntm_lab.runs.config import leaves
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -231,6 +233,18 @@ def test_own_recipes_and_budgets_are_found(composed: Callable[..., DictConfig], 
     (tmp_path / "task/short.yaml").write_text(OWN_TASK)
     config = composed("task=short", f"hydra.searchpath=[{tmp_path}]")
     assert (config.max_sequences, config.model.read_gate_bias) == (77, -4.0)
+
+
+@pytest.mark.parametrize("model", ["ntm", "dnc", "mann"])
+def test_a_model_names_all_settings_of_its_access(model: str, composed: Callable[..., DictConfig]) -> None:
+    """Those of a DNC and a MANN are the defaults of the class, which say what learns."""
+    node = composed(f"model={model}", "task=copy", f"recipe={model}/general").model
+    access = {"ntm": NTMAccess, "dnc": DNCAccess, "mann": MANNAccess}[model]
+    defaults = {name: one.default for name, one in inspect.signature(access).parameters.items()}
+    assert node.keys() == {*defaults, "_target_", "_partial_", "controller", "backend", "recompute_every"}
+    if model != "ntm":
+        own = defaults.keys() - {"slots", "width", "init"}
+        assert {name: node[name] for name in own} == {name: defaults[name] for name in own}
 
 
 def test_memory_init_is_a_choice_and_a_node(composed: Callable[..., DictConfig]) -> None:

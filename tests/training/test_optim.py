@@ -214,6 +214,14 @@ def test_cosine_falls_over_the_whole_run() -> None:
     assert rate_after(schedule, 100) == pytest.approx(2 * 0.2)
 
 
+def test_cosine_holds_for_a_share_of_the_run_first() -> None:
+    """Of 400 sequences the first half at the full rate; half way down 0.6 of it, at the end 0.2."""
+    schedule = scheduled(Cosine, final=0.2, hold=0.5)
+    assert rate_after(schedule, 0) == rate_after(schedule, 100) == rate_after(schedule, 100) == 2
+    assert rate_after(schedule, 100) == pytest.approx(2 * 0.6)
+    assert rate_after(schedule, 100) == pytest.approx(2 * 0.2) and schedule.finished
+
+
 def test_hold_then_cosine_holds_until_learned_then_falls() -> None:
     schedule = scheduled(HoldThenCosine, below=0.01, patience=2, sequences=100, final=0.5)
     for value in (0.0, 0.01, math.nan, 0.009):  # never two in a row below
@@ -312,6 +320,7 @@ def test_schedule_state_goes_through_a_checkpoint(interrupted_at: int) -> None:
     ("schedule", "key", "value"),
     [
         (Cosine, "final", 1.5),
+        (Cosine, "hold", 1.0),
         (HoldThenCosine, "final", -0.1),
         (HoldThenCosine, "below", 0.0),
         (HoldThenCosine, "patience", 0),
