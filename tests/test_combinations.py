@@ -22,7 +22,7 @@ CHOICES = {
 
 LACKS = {  # what a model does not have: groups, and penalties of signals that it does not emit
     "ntm": {},
-    "dnc": {"memory.weighting": (), "penalty": ("shift_entropy", "entropy")},
+    "dnc": {"memory.weighting": ()},
     "mann": {"memory.weighting": (), "penalty": ("shift_entropy", "entropy")},
     "lstm": {
         **dict.fromkeys(("controller", "memory", "memory.init", "memory.weighting"), ()),
@@ -35,6 +35,7 @@ TINY = {
     "associative_recall": ["task.items=[2,2]", "task.rows=1"],
     "sort": ["task.items=3", "task.outputs=2"],
     "ngrams": ["task.length=6", "task.context=2"],
+    "one_shot": ["task.ways=[2,2]", "task.shots=[2,2]"],
 }
 TWO_STEPS = ["data.batch_size=2", "max_sequences=4", "data.validate_every=4", "data.validation_sequences=2",
              "data.validation_rungs=1", "test.difficulties=null", "logger=none", "callbacks=none"]  # fmt: skip
