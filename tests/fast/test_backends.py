@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ntm_lab.fast import backends
 from ntm_lab.fast.numba import backend as numba_backend
-from ntm_lab.nn import NTM
+from ntm_lab.fast.sequence import leaves
+from ntm_lab.nn import DNC, MANN, NTM, MemoryNetwork
 from ntm_lab.nn.controllers import Feedforward
 
 Build = Callable[..., NTM]
@@ -41,29 +42,40 @@ def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
 
 
-@pytest.fixture(params=["dtype", "controller", "missing"])
-def refused(request: pytest.FixtureRequest, build: Build) -> tuple[NTM, torch.dtype, str]:
-    """A model that no fast backend can serve, the type of its inputs, and the reason."""
-    if request.param == "missing":
+REASONS = {
+    "bfloat16": "it computes in float32 and float64, not in torch.bfloat16",
+    "float16": "it computes in float32 and float64, not in torch.float16",
+    "autocast": "it computes in the type of its inputs, not under autocast",
+    "controller": "Untold does not give its weights as layers",
+    "DNC": "it has no kernels for DNCAccess",
+    "MANN": "it has no kernels for MANNAccess",
+    "missing": "it cannot be imported (",
+}
+
+
+@pytest.fixture(params=REASONS)
+def refused(request: pytest.FixtureRequest, build: Build) -> Iterator[tuple[MemoryNetwork, torch.dtype, str]]:
+    """A model that no fast backend can serve here, the type of its inputs, and the reason."""
+    case: str = request.param
+    if case == "missing":
         request.getfixturevalue("without_numba")
-    dtype = torch.bfloat16 if request.param == "dtype" else torch.float32
-    reason = {
-        "dtype": "it computes in float32 and float64, not in torch.bfloat16",
-        "controller": "Untold does not give its weights as layers",
-        "missing": "it cannot be imported (",
-    }[request.param]
-    model = build(Untold if request.param == "controller" else "LSTM").to(dtype)
-    return model, dtype, reason
+    dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(case, torch.float32)
+    if case in ("DNC", "MANN"):
+        model: MemoryNetwork = {"DNC": DNC, "MANN": MANN}[case](5, 4, size=6, slots=7, width=3)
+    else:
+        model = build(Untold if case == "controller" else "LSTM")
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=case == "autocast"):
+        yield model.to(dtype), dtype, REASONS[case]
 
 
-def results(model: NTM, backend: str, inputs: Tensor) -> list[Tensor]:
+def results(model: MemoryNetwork, backend: str, inputs: Tensor) -> list[Tensor]:
     model.backend = backend
     logits, state = model(inputs)
-    return [logits, state.memory, state.access.weighting, state.reads]
+    return [logits, *leaves(state)]
 
 
 def test_auto_runs_the_reference_and_says_why_once(
-    refused: tuple[NTM, torch.dtype, str], caplog: pytest.LogCaptureFixture
+    refused: tuple[MemoryNetwork, torch.dtype, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     model, dtype, reason = refused
     inputs = torch.randn(3, 4, 5).to(dtype)
@@ -78,7 +90,7 @@ def check_said_once(caplog: pytest.LogCaptureFixture, reason: str) -> None:
     assert "numba" in said.getMessage() and reason in said.getMessage()
 
 
-def test_a_backend_chosen_by_name_is_that_or_an_error(refused: tuple[NTM, torch.dtype, str]) -> None:
+def test_a_backend_chosen_by_name_is_that_or_an_error(refused: tuple[MemoryNetwork, torch.dtype, str]) -> None:
     model, dtype, reason = refused
     with pytest.raises(ValueError, match=r"^model\.backend=numba: ") as error:
         results(model, "numba", torch.randn(3, 4, 5).to(dtype))

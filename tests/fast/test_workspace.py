@@ -1,6 +1,10 @@
 """Memory is used again, but never while something that was computed still needs it."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -180,15 +184,108 @@ def test_what_came_out_stays_as_it_was(model: NTM, batches: list[Tensor]) -> Non
     assert all(map(torch.equal, (*first.values(), *leaves(state)), kept))
 
 
+@pytest.fixture
+def fresh_is_nan() -> Iterator[None]:
+    """Fresh tensors hold NaN."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    assert torch.empty(3).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(before[0])
+    torch.utils.deterministic.fill_uninitialized_memory = before[1]
+
+
+def everything(model: NTM, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, ...]:
+    """Signals, final state and gradients."""
+    signals = model.trace(inputs, lengths=lengths, signals=[name for name in model.signals if name != "memory"])
+    logits, state = model(inputs, lengths=lengths)
+    total = logits.square().sum() + sum(part.sum() for part in signals.values()) + state.reads.sum()
+    with torch.no_grad():
+        alone, end = model(inputs, lengths=lengths)
+    return *signals.values(), logits, *leaves(state), alone, *leaves(end), *gradients(model, total)
+
+
 @pytest.mark.parametrize("lengths", [None, torch.tensor([4, 1, 9, 6])], ids=["whole", "padded"])
+@pytest.mark.parametrize("controller", ["LSTM", "Feedforward", "Recurrent"])
 def test_nothing_is_read_that_was_not_written(
-    model: NTM, batches: list[Tensor], nothing_free: dict[int, Tensor], lengths: Tensor | None
+    build: Build, controller: str, lengths: Tensor | None, batches: list[Tensor], request: pytest.FixtureRequest
 ) -> None:
-    """Whatever lies in the memory that is taken."""
+    """Whatever lies in the memory that is taken, fresh or not."""
+    model = build(controller, layers=2, heads=(2, 2)).double()
+    free: dict[int, Tensor] = request.getfixturevalue("nothing_free")
     outcomes = []
     for rubbish in (0.0, 1e30, float("nan")):
         filled = [torch.full((100_000,), rubbish, dtype=torch.float64) for _ in range(workspace.SPARE)]
-        nothing_free.update((id(buffer), buffer) for buffer in filled)
-        logits, state = model(batches[0], lengths=lengths)
-        outcomes.append((logits, *gradients(model, logits.square().sum() + state.reads.sum())))
-    assert same(outcomes[1], outcomes[0]) and same(outcomes[2], outcomes[0])
+        free.update((id(buffer), buffer) for buffer in filled)
+        outcomes.append(everything(model, batches[0], lengths))
+        free.clear()
+    request.getfixturevalue("fresh_is_nan")
+    outcomes.append(everything(model, batches[0], lengths))
+    assert all(same(outcome, outcomes[0]) for outcome in outcomes[1:])
+
+
+def test_threads_do_not_take_each_others_memory(build: Build) -> None:
+    """Six at once, the interpreter going from one to the next as often as it can."""
+    model = build()
+    batches = [torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(seed)) for seed in range(6)]
+
+    def hundred(inputs: Tensor) -> list[tuple[Tensor, ...]]:
+        return [gradients(model, loss(model, inputs)) for _ in range(100)]
+
+    expected = [gradients(model, loss(model, inputs)) for inputs in batches]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            found = list(pool.map(hundred, batches))
+    finally:
+        sys.setswitchinterval(before)
+    assert all(same(each, wanted) for those, wanted in zip(found, expected, strict=True) for each in those)
+
+
+def test_a_workspace_may_end_while_another_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the garbage collector does it, in the middle of any line."""
+    monkeypatch.setattr(workspace, "SPARE", 100)
+    ends = [Workspace(LIKE, [(size,)]) for size in range(1, 50)]
+    kept = [Workspace(LIKE, [(10_000,)]) for _ in range(3)]
+
+    def end_one(frame: Any, event: str, argument: Any) -> Any:
+        if ends:
+            ends.pop()
+        frame.f_trace_opcodes = True
+        return end_one
+
+    tracing = sys.gettrace()
+    sys.settrace(end_one)
+    try:
+        taken = [Workspace(LIKE, [(20,)]) for _ in range(20)]
+    finally:
+        sys.settrace(tracing)
+    assert not ends
+    assert len({place for space in (*taken, *kept) for place in places(space)}) == 23
+
+
+COMPILED = """
+import gc, sys, warnings, torch
+from ntm_lab.nn import NTM
+torch.manual_seed(0)
+model = NTM(5, 4, size=5, slots=7, width=3, backend=sys.argv[1])
+inputs = torch.randn(2, 3, 5)
+expected = model(inputs)[0]
+with warnings.catch_warnings(record=True) as caught:
+    compiled = torch.compile(model, backend="eager")
+    for _ in range(3):
+        logits = compiled(inputs)[0]
+        logits.sum().backward()
+    assert torch.equal(logits, expected)
+    gc.collect()
+print([str(warning.message) for warning in caught if "ntm_lab" in str(warning.message) + warning.filename])
+"""
+
+
+def test_torch_compile_is_quiet() -> None:
+    """And computes the same; nothing is said about a workspace that ends."""
+    command = [sys.executable, "-c", COMPILED, "numba"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (ended.stdout.strip(), ended.stderr) == ("[]", "")
