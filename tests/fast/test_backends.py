@@ -28,10 +28,10 @@ class Untold(Feedforward):
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """What was said and loaded before, or here, does not count."""
-    for cached in (backends._load, backends._say_once):
+    for cached in (backends._load, backends.say_once):
         cached.cache_clear()
     yield
-    for cached in (backends._load, backends._say_once):
+    for cached in (backends._load, backends.say_once):
         cached.cache_clear()
 
 
@@ -97,14 +97,15 @@ def test_a_backend_chosen_by_name_is_that_or_an_error(refused: tuple[MemoryNetwo
     assert reason in str(error.value)
 
 
-def test_under_autocast_there_is_only_the_reference(caplog: pytest.LogCaptureFixture) -> None:
-    inputs, reason = torch.zeros(1), "it computes in the type of its inputs, not under autocast"
+def test_under_autocast_the_fast_path_runs_in_the_type_of_the_weights(caplog: pytest.LogCaptureFixture) -> None:
+    """And a line says so, once."""
+    model, inputs = NTM(5, 4, backend="numba"), torch.randn(3, 4, 5)
+    expected = results(model, "numba", inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert [backends.choose("auto", inputs, "ntm") for _ in range(2)] == [None, None]
-        with pytest.raises(ValueError, match=f"^model.backend=numba: {reason}; "):
-            backends.choose("numba", inputs, "ntm")
-    check_said_once(caplog, reason)
-    assert backends.choose("auto", inputs, "ntm") is numba_backend
+        found = [results(model, "numba", inputs) for _ in range(2)]
+    assert all(torch.equal(one, other) for each in found for one, other in zip(each, expected, strict=True))
+    (said,) = (record for record in caplog.records if record.name.startswith("ntm_lab"))
+    assert "under autocast" in said.getMessage()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

@@ -329,8 +329,8 @@ class _Sequence(torch.autograd.Function):
 
         lengths = next(values)
         weights = Weights._make(take(3))
-        initial = State(*take(3), own._make(take(len(own))))
-        tape = Tape(*take(6), series._make(take(len(series))), saved._make(take(len(saved))))
+        initial = State._make([*take(3), own._make(take(len(own)))])
+        tape = Tape._make([*take(6), series._make(take(len(series))), saved._make(take(len(saved)))])
         outputs, parameters, *rest = grads
         number = len(rest) - len(tape.series)
         final = (_zeros(part) if grad is None else grad for part, grad in zip(leaves(initial), rest, strict=False))
