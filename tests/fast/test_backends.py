@@ -45,7 +45,6 @@ def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
 REASONS = {
     "bfloat16": "it computes in float32 and float64, not in torch.bfloat16",
     "float16": "it computes in float32 and float64, not in torch.float16",
-    "autocast": "it computes in the type of its inputs, not under autocast",
     "controller": "Untold does not give its weights as layers",
     "DNC": "it has no kernels for DNCAccess",
     "MANN": "it has no kernels for MANNAccess",
@@ -54,7 +53,7 @@ REASONS = {
 
 
 @pytest.fixture(params=REASONS)
-def refused(request: pytest.FixtureRequest, build: Build) -> Iterator[tuple[MemoryNetwork, torch.dtype, str]]:
+def refused(request: pytest.FixtureRequest, build: Build) -> tuple[MemoryNetwork, torch.dtype, str]:
     """A model that no fast backend can serve here, the type of its inputs, and the reason."""
     case: str = request.param
     if case == "missing":
@@ -64,8 +63,7 @@ def refused(request: pytest.FixtureRequest, build: Build) -> Iterator[tuple[Memo
         model: MemoryNetwork = {"DNC": DNC, "MANN": MANN}[case](5, 4, size=6, slots=7, width=3)
     else:
         model = build(Untold if case == "controller" else "LSTM")
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=case == "autocast"):
-        yield model.to(dtype), dtype, REASONS[case]
+    return model.to(dtype), dtype, REASONS[case]
 
 
 def results(model: MemoryNetwork, backend: str, inputs: Tensor) -> list[Tensor]:
