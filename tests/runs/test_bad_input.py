@@ -110,7 +110,10 @@ OTHER_TASKS = [
     (["task=ngrams", "data.mixed_lengths=true"], ["data.mixed_lengths=true: ", "only false is allowed"]),
     (["model=lstm", "model.size=0"], [f"model.size=0: {AT_LEAST_1}"]),
     (["model=lstm", "model.layers=-1"], [f"model.layers=-1: {AT_LEAST_1}"]),
-    (["model=lstm", "penalty=weighting_entropy"], ["read_weighting", "hidden"]),
+    (
+        ["model=lstm", "penalty=weighting_entropy"],
+        ["penalty=weighting_entropy model=lstm: kinds=[weighting]: this model has only signals of the kinds vector"],
+    ),
 ]
 
 
