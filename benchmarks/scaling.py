@@ -159,7 +159,7 @@ def peak_gigabytes() -> float:
 
 
 def long_pass(steps: int, options: Mapping[str, int], threads: int) -> tuple[float, float, float]:
-    """Seconds of one pass over so many steps with the numba backend, peak memory, and what of it was there before."""
+    """Seconds of one pass over this number of steps with numba, peak memory, and what of it was there before."""
     configure(threads)
     one_pass(*prepare(Point("numba", Setting(steps=41)), **options))  # compiles
     before = peak_gigabytes()
@@ -182,15 +182,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, metavar="R")
     parser.add_argument("--seconds", type=float, default=0.2, help="of each turn, about")
     parser.add_argument("--long", action="store_true", help=f"also {LONG_STEPS:,} steps with numba, in a child process")
-    parser.add_argument("--checkpoint-every", type=int, metavar="STEPS", help="in the long case; default: the model's")
+    parser.add_argument("--recompute-every", type=int, metavar="STEPS", help="in the long case; default: the model's")
     arguments = parser.parse_args()
     backends = arguments.backends.split(",")
     try:
         at_least("--threads", arguments.threads, 1)
         at_least("--rounds", arguments.rounds, 1)
         positive("--seconds", arguments.seconds)
-        if arguments.checkpoint_every is not None:
-            at_least("--checkpoint-every", arguments.checkpoint_every, 1)
+        if arguments.recompute_every is not None:
+            at_least("--recompute-every", arguments.recompute_every, 1)
     except ValueError as error:
         parser.error(str(error))
     for backend in backends:
@@ -198,7 +198,7 @@ def main() -> None:
             parser.error(f"--backends={backend}: must be among {', '.join(BACKENDS)}")
 
     if arguments.long:  # first: a child process inherits the peak that its parent has had
-        options = {} if arguments.checkpoint_every is None else {"checkpoint_every": arguments.checkpoint_every}
+        options = {} if arguments.recompute_every is None else {"recompute_every": arguments.recompute_every}
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
             seconds, peak, before = child.submit(long_pass, LONG_STEPS, options, arguments.threads).result()
         print(

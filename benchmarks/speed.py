@@ -21,7 +21,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,7 +33,6 @@ from tqdm import tqdm
 
 from ntm_lab.checks import at_least, positive
 from ntm_lab.nn import NTM
-from ntm_lab.nn.controllers import LSTM
 from ntm_lab.studies import tables
 from ntm_lab.tasks import Copy
 from ntm_lab.tasks.answers import cost_bits
@@ -69,16 +67,14 @@ class Case(NamedTuple):
 
 
 def build_ntm(backend: str, slots: int = 128, heads: int = 1, **options: Any) -> NTM:
-    """The machine of the main job, with so many heads of either kind."""
+    """The machine of the main job, with this number of heads of either kind."""
     return NTM(
         Copy().input_size,
         Copy().output_size,
-        controller=partial(LSTM, size=100),
         slots=slots,
         read_heads=heads,
         write_heads=heads,
         read_gate_bias=-4.0,
-        write_gate_bias=-4.0,
         backend=backend,
         **options,
     )
@@ -140,7 +136,7 @@ def seconds_of(function: Callable[[], None]) -> float:
 
 
 def time_in_turn(functions: Mapping[Key, Callable[[], None]], rounds: int, seconds: float) -> dict[Key, float]:
-    """The median milliseconds of each function. In every round each is called for about so many seconds."""
+    """The median milliseconds of each function. In every round each is called for about that many seconds."""
     bar = tqdm(total=(1 + rounds) * len(functions), unit=" turns", dynamic_ncols=True)
     calls = {}
     for key, function in functions.items():

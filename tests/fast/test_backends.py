@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ntm_lab.fast import backends
+from ntm_lab.fast.contract import leaves
 from ntm_lab.fast.numba import backend as numba_backend
-from ntm_lab.fast.sequence import leaves
 from ntm_lab.nn import DNC, MANN, NTM, MemoryNetwork
 from ntm_lab.nn.controllers import Feedforward
 

@@ -1,4 +1,4 @@
-"""The recurrence as one operation: its derivatives, and that it refuses what does not fit together."""
+"""The recurrence as one operation: its gradients, and that it refuses what does not fit together."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ntm_lab.fast import ntm
+from ntm_lab.fast.contract import Plan, State, Weights, leaves
 from ntm_lab.fast.numba import backend as numba_backend
-from ntm_lab.fast.sequence import Plan, State, Weights, leaves, run
+from ntm_lab.fast.sequence import run
 from ntm_lab.nn import NTM, NetworkState, NTMAccess
 
 Build = Callable[..., NTM]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import ntm_lab.fast.triton
 from ntm_lab.fast import backends
-from ntm_lab.fast.sequence import Gradients, Tape, Upstream, leaves
+from ntm_lab.fast.contract import Gradients, Tape, Upstream, leaves
 from ntm_lab.nn import NTM, NetworkState, NTMAccess, controllers
 from ntm_lab.nn.contents import Random
 from ntm_lab.nn.weightings import Learned

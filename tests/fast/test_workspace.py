@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ntm_lab.fast import workspace
-from ntm_lab.fast.sequence import leaves
+from ntm_lab.fast.contract import leaves
 from ntm_lab.fast.workspace import Workspace
 from ntm_lab.nn import NTM
 

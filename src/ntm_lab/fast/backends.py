@@ -34,7 +34,7 @@ def untraced(function: Callable[Arguments, Returned]) -> Callable[Arguments, Ret
 
 @untraced
 def choose(name: str, inputs: Tensor, machine: str, obstacle: str | None = None) -> Any:
-    """The kernels (`ntm_lab.fast.sequence.Kernels`) for the inputs and the machine, None for the reference equations.
+    """The kernels (`ntm_lab.fast.contract.Kernels`) for the inputs and the machine, None for the reference equations.
 
     ``auto`` takes the fast backend of the inputs' device, and says so once, with the reason, if there is none that can
     serve. ``obstacle`` is what else the caller knows to prevent a fast one. ValueError if a backend that was chosen by

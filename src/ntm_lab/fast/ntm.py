@@ -31,6 +31,11 @@ class Plan(NamedTuple):
     erase: int
     add: int
 
+    @property
+    def machine(self) -> str:
+        """The name of its kernels."""
+        return "ntm"
+
 
 class State(NamedTuple):
     """What goes from step to step; also its gradient."""

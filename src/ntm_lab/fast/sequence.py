@@ -1,16 +1,11 @@
 """The recurrence over a whole sequence as one operation, whose forward and backward a backend supplies.
 
-All that autograd sees of a sequence is this one node. The arrays below are shared by all backends and memory accesses;
-time comes first, then the batch, and everything is contiguous. What belongs to one access (its plan, state, series and
-saved tensors) is declared in a module of its own, such as `ntm_lab.fast.ntm`.
-
-T steps, B sequences, L layers of the controller of size C with G = 4 gates (LSTM) or 1, R read heads, P head
-parameters, N slots of width W.
+All that autograd sees of a sequence is this one node. The arrays are described in `ntm_lab.fast.contract`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,158 +13,12 @@ from torch.nn import functional as F
 
 from ntm_lab.fast import ntm
 from ntm_lab.fast.backends import untraced
+from ntm_lab.fast.contract import Kernels, Machine, Plan, State, Tape, Upstream, Weights, each, leaves, rebuild
 from ntm_lab.fast.workspace import Workspace
 from ntm_lab.types import Layer
 
-Parts = TypeVar("Parts", bound=tuple[Any, ...])
-
-
-class Plan(NamedTuple):
-    """What is fixed when a model is built."""
-
-    inputs: int
-    layers: int
-    size: int
-    gated: bool  # an LSTM; else tanh
-    recurrent: bool  # whether a layer sees its own last output
-    reads: int  # R·W
-    parameters: int  # P
-    every: int  # steps between two memories that are saved for backward
-    access: Any  # the access's own plan
-
-
-class Weights(NamedTuple):
-    """The weights inside the recurrence; also their gradients."""
-
-    layers: Tensor  # (L, G·C, D): columns for [below | own hidden | 1], below is [inputs | reads] or the hidden below
-    heads: Tensor  # (P, C)
-    bias: Tensor  # (P,)
-
-
-class State(NamedTuple):
-    """What goes from step to step; also its gradient."""
-
-    hidden: Tensor  # (L, B, C)
-    cell: Tensor  # (L, B, C)
-    reads: Tensor  # (B, R·W)
-    access: Any  # the access's own state, tensors (B, …), among them ``memory`` (B, N, W)
-
-
-class Tape(NamedTuple):
-    """Tensors saved for backward. Without gradients, those marked * keep only the last step (T = 1)."""
-
-    joined: Tensor  # (L, T*, B, D), what meets the weights of a layer
-    gates: Tensor  # (L, T*, B, G·C), bounded
-    cells: Tensor  # (L, T*, B, C); of size 0 without gates
-    snapshots: Tensor  # (T / every, B, …), the memory before the steps 0, every, 2 every, …
-    outputs: Tensor  # (T, B, C + R·W): hidden of the last layer, reads
-    parameters: Tensor  # (T, B, P), bounded; T* if no signals are wanted
-    series: Any  # the access's own, (T, B, …), returned with the outputs; T* if no signals are wanted
-    saved: Any  # the access's own, (T*, B, …)
-
-
-class Upstream(NamedTuple):
-    """Upstream gradients of what a sequence returns; of length 0 where there is none."""
-
-    outputs: Tensor
-    parameters: Tensor
-    series: Any
-
-
-class Machine(Protocol):
-    """What a module such as `ntm_lab.fast.ntm` declares for an access."""
-
-    def plan_of(self, access: Any) -> Any:
-        """`Plan.access`, a NamedTuple of numbers."""
-        ...
-
-    def shapes(self, plan: Any, batch: int, slots: int) -> tuple[Any, Any, Any]:
-        """NamedTuples of the shapes of the access's state, and of one step of its series and saved tensors."""
-        ...
-
-    def signals(self, access: Any, series: Any) -> Mapping[str, Tensor]:
-        """The access's signals, from its series."""
-        ...
-
-
 MACHINES: Mapping[str, Machine] = {"ntm": ntm}
 """By the name that an access gives as its ``machine``."""
-
-
-class Kernels(Protocol):
-    """What a backend supplies: the two directions of the recurrence on the arrays above."""
-
-    MACHINES: frozenset[str]  # that it has kernels for
-
-    def unsuited(self, inputs: Tensor) -> str | None:
-        """Why this backend cannot serve such inputs, or None."""
-        ...
-
-    def snapshot_shape(self, slots: int, width: int) -> tuple[int, ...]:
-        """How a memory is held in `Tape.snapshots`."""
-        ...
-
-    def forward(
-        self, plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initial: State, tape: Tape
-    ) -> State:
-        """Fill the tape and return the final state; inputs (T, B, I), lengths (B,) descending."""
-        ...
-
-    def backward(
-        self,
-        plan: Plan,
-        lengths: Tensor,
-        weights: Weights,
-        initial: State,
-        tape: Tape,
-        upstream: Upstream,
-        final: State,
-        inputs: Tensor,
-    ) -> tuple[State, Weights]:
-        """From the gradient of the final state to those of the initial state and of the weights.
-
-        ``inputs`` (T, B, I) receives the gradient of the inputs; of length 0 if that is not wanted. Nothing past a
-        sequence's end is read or written, except the zeros of ``tape.joined`` and ``tape.outputs``.
-        """
-        ...
-
-
-class Gradients(NamedTuple):
-    """Gradients of every step, for a backend that makes those of the weights from them at the end."""
-
-    inputs: Tensor  # (T, B, I), of length 0 if not wanted
-    layers: Tensor  # (L, T, B, G·C), of the sums before the gates
-    parameters: Tensor  # (T, B, P), of the head parameters before their bounds
-
-
-def weight_gradients(plan: Plan, tape: Tape, gradients: Gradients) -> Weights:
-    """The gradients of the weights from those of all steps, which are 0 past a sequence's end.
-
-    Each is one large product of matrices.
-    """
-    sums, joined = gradients.layers.flatten(1, 2), tape.joined.flatten(1, 2)
-    emitted, hidden = gradients.parameters.flatten(0, 1), tape.outputs.flatten(0, 1)[:, : plan.size]
-    return Weights(sums.transpose(1, 2) @ joined, emitted.T @ hidden, emitted.sum(0))
-
-
-def leaves(parts: Any) -> Iterator[Any]:
-    """What nested NamedTuples hold, in order."""
-    for part in parts:
-        if isinstance(part, tuple):
-            yield from leaves(part)
-        else:
-            yield part
-
-
-def rebuild(like: Parts, values: Iterable[Any]) -> Parts:
-    """NamedTuples nested as ``like``, holding the values, in order."""
-    values = iter(values)
-    return type(like)(*(rebuild(part, values) if isinstance(part, tuple) else next(values) for part in like))
-
-
-def each(function: Callable[[Any], Any], parts: Parts) -> Parts:
-    """The function's results of what nested NamedTuples hold."""
-    return type(parts)(*[each(function, part) if isinstance(part, tuple) else function(part) for part in parts])
 
 
 def stack(layers: Sequence[Layer]) -> Tensor:
@@ -324,8 +173,8 @@ class _Sequence(torch.autograd.Function):
         own, series, saved = ctx.own
         values = iter(ctx.saved_tensors)
 
-        def take(number: int) -> Iterator[Tensor]:
-            return islice(values, number)
+        def take(number: int) -> list[Tensor]:
+            return [*islice(values, number)]
 
         lengths = next(values)
         weights = Weights._make(take(3))

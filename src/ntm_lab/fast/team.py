@@ -17,7 +17,7 @@ Body = Callable[[], None]
 
 
 def seats(tasks: int) -> int:
-    """How many threads so many tasks get."""
+    """How many threads this number of tasks gets."""
     return max(1, min(torch.get_num_threads(), tasks))
 
 

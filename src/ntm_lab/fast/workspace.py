@@ -20,7 +20,7 @@ _free: dict[int, Tensor] = {}
 
 
 class Workspace:
-    """Tensors of the given shapes, not initialised, whose memory is used anew when this object is gone.
+    """Tensors of the given shapes, not initialised, whose memory is used again when this object is gone.
 
     Whoever holds one of the tensors has to hold ``lease`` too, unless it is None.
     """
@@ -33,7 +33,7 @@ class Workspace:
 
     @property
     def lease(self) -> "Workspace | None":
-        """What keeps the memory from being used anew; None if that will not happen anyway."""
+        """What keeps the memory from being used again; None if that will not happen anyway."""
         return self if _worth_keeping(self._buffer) else None
 
     def __del__(self) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ntm_lab.checks import at_least, one_of
-from ntm_lab.fast import backends, sequence
+from ntm_lab.fast import backends, contract, sequence
 from ntm_lab.nn.arguments import accept, chosen, freeze
 from ntm_lab.types import Access, Controller, ControllerState, Kind, Layer, SequenceModel
 
@@ -220,7 +220,7 @@ class MemoryNetwork(SequenceModel):
 
     def _at_once(
         self,
-        kernels: sequence.Kernels,
+        kernels: contract.Kernels,
         layers: Sequence[Layer],
         inputs: Tensor,
         state: NetworkState,
@@ -228,7 +228,7 @@ class MemoryNetwork(SequenceModel):
         wanted: Sequence[str],
     ) -> Outcome:
         machine = sequence.MACHINES[cast(str, self.access.machine)]
-        plan = sequence.Plan(
+        plan = contract.Plan(
             inputs=self.input_size,
             layers=len(layers),
             size=self.controller.size,
@@ -239,13 +239,13 @@ class MemoryNetwork(SequenceModel):
             every=self.recompute_every,
             access=machine.plan_of(self.access),
         )
-        weights = sequence.Weights(sequence.stack(layers), self.heads.weight, self.heads.bias)
+        weights = contract.Weights(sequence.stack(layers), self.heads.weight, self.heads.bias)
         controller = [part.transpose(0, 1) for part in state.controller]
         if len(controller) != plan.recurrent + plan.gated:
             raise ValueError(f"state: the controller's has {len(controller)} parts, not {plan.recurrent + plan.gated}")
         absent = inputs.new_zeros(len(layers), len(inputs), self.controller.size)
         hidden, cell = (*controller, absent, absent)[:2]
-        before = sequence.State(hidden, cell, state.reads.flatten(1), state.access)
+        before = contract.State(hidden, cell, state.reads.flatten(1), state.access)
         result = sequence.run(kernels, machine, plan, inputs, weights, before, lengths, signals=bool(wanted))
 
         reading = self.access.read_heads, self.access.width

@@ -10,16 +10,14 @@ import torch
 from numba.core import event
 from torch import Tensor
 
-from ntm_lab.fast import ntm as ntm_plan
 from ntm_lab.fast import team
+from ntm_lab.fast.contract import Plan, State, Tape, Upstream, Weights, each
 from ntm_lab.fast.numba import ntm
 from ntm_lab.fast.numba.compiling import cache_folder
 from ntm_lab.fast.numba.sequence import Compiled, Scratch
-from ntm_lab.fast.sequence import Plan, State, Tape, Upstream, Weights, each
 from ntm_lab.fast.workspace import Workspace
 
-MACHINES = frozenset({"ntm"})
-BY_PLAN: dict[type, Compiled] = {ntm_plan.Plan: ntm.KERNELS}
+MACHINES: dict[str, Compiled] = {"ntm": ntm.KERNELS}
 TILE = 16  # sequences whose memories and weights stay in a core's cache together
 
 log = logging.getLogger(__name__)
@@ -40,7 +38,7 @@ def snapshot_shape(slots: int, width: int) -> tuple[int, int]:
 
 
 def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initial: State, tape: Tape) -> State:
-    kernel, state = BY_PLAN[type(plan.access)].forward, _working(initial)
+    kernel, state = MACHINES[plan.access.machine].forward, _working(initial)
     transposed = Weights(weights.layers.transpose(1, 2).contiguous(), weights.heads.T.contiguous(), weights.bias)
     arguments = inputs.numpy(), *map(_arrays, (transposed, state, tape))
 
@@ -61,7 +59,7 @@ def backward(
     final: State,
     inputs: Tensor,
 ) -> tuple[State, Weights]:
-    kernel, state = BY_PLAN[type(plan.access)].backward, _working(final)
+    kernel, state = MACHINES[plan.access.machine].backward, _working(final)
     memory, batch = state.access.memory, len(lengths)
     tile, steps = _tile(batch), min(plan.every, len(tape.outputs))
     seats = team.seats(-(-batch // tile))
@@ -95,7 +93,7 @@ def backward(
 
 
 def _call(kernel: Callable[..., None], *arguments: Any) -> None:
-    """Run a kernel. Without room on the disk for what was compiled, the process goes on with it, and says so."""
+    """Run a kernel. Where compiled code does not fit on the disk, a line says so, and this process uses it."""
     try:
         kernel(*arguments)
     except OSError as error:  # from the cache, before the kernel began
@@ -119,11 +117,11 @@ def _padded(width: int) -> int:
 
 def _working(state: State) -> State:
     """A copy to be changed in place, its memory as (B, V, N)."""
-    given = state.access.memory
-    batch, slots, width = given.shape
-    memory = given.new_zeros(batch, _padded(width), slots)
-    memory[:, :width] = given.transpose(1, 2)
-    return each(lambda part: memory if part is given else part.clone(memory_format=torch.contiguous_format), state)
+    plain = state.access.memory
+    batch, slots, width = plain.shape
+    memory = plain.new_zeros(batch, _padded(width), slots)
+    memory[:, :width] = plain.transpose(1, 2)
+    return each(lambda part: memory if part is plain else part.clone(memory_format=torch.contiguous_format), state)
 
 
 def _outside(state: State, like: State) -> State:
@@ -149,7 +147,7 @@ def _on_tiles(work: Callable[[int, int, int], None], batch: int) -> None:
 
 
 class _Announcement(event.Listener):
-    """Tells of a compilation, which takes half a minute and happens once on a machine."""
+    """Tells of a compilation, which takes half a minute."""
 
     def on_start(self, event: Any) -> None:
         _announce()
@@ -160,7 +158,8 @@ class _Announcement(event.Listener):
 
 @cache
 def _announce() -> None:
-    log.warning("compiling the numba backend, once on this machine: about half a minute")
+    how_often = "once on this machine" if cache_folder() else "in every process"
+    log.warning("compiling the numba backend, %s: about half a minute", how_often)
 
 
 def _announced() -> contextlib.AbstractContextManager[None]:

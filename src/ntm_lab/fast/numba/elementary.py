@@ -142,7 +142,7 @@ def softplus(x: Any) -> Any:
 
 
 @part
-def softplus_grad(y: Any) -> Any:
+def softplus_derivative(y: Any) -> Any:
     """The derivative of softplus where its value is y."""
     return type(y)(1) if y > SOFTPLUS_LINEAR else type(y)(-math.expm1(-y))
 

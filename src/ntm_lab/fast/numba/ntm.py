@@ -11,7 +11,7 @@ import numpy as np
 from ntm_lab.equations.location import LOG_GUARD
 from ntm_lab.fast.numba.compiling import Array, part, section
 from ntm_lab.fast.numba.content import cosines, look_up, look_up_backward, scale, scale_backward
-from ntm_lab.fast.numba.elementary import log, sigmoid, soften, softplus, softplus_grad, tanh
+from ntm_lab.fast.numba.elementary import log, sigmoid, soften, softplus, softplus_derivative, tanh
 from ntm_lab.fast.numba.memory import add_rows, products_backward, vector_of, weighted_rows, write, write_backward
 from ntm_lab.fast.numba.products import accumulate, copy, dot
 from ntm_lab.fast.numba.sequence import compiled
@@ -70,13 +70,13 @@ def activate_backward(parameters: Array, gradient: Array, plan: Any) -> None:
             key, key_grad = key_of(parameters, plan, k), key_of(gradient, plan, k)
             for v in range(plan.width):
                 key_grad[v] *= one - key[v] * key[v]
-        grad[plan.strength] *= softplus_grad(head[plan.strength])
+        grad[plan.strength] *= softplus_derivative(head[plan.strength])
         grad[plan.gate] *= head[plan.gate] * (one - head[plan.gate])
         shift, shift_grad = shift_of(head, plan), shift_of(grad, plan)
         mean = dot(shift, shift_grad)
         for j in range(plan.shifts):
             shift_grad[j] = shift[j] * (shift_grad[j] - mean)
-        grad[plan.sharpness] *= softplus_grad(head[plan.sharpness] - one)
+        grad[plan.sharpness] *= softplus_derivative(head[plan.sharpness] - one)
     for h in range(plan.write_heads):
         erase, erase_grad = vector_of(parameters, plan.erase, plan, h), vector_of(gradient, plan.erase, plan, h)
         for v in range(plan.width):

@@ -1,7 +1,7 @@
 """The recurrence forward and backward as two compiled functions of a tile of sequences and all steps.
 
 Cached on disk, and free of the interpreter's lock, so that tiles run on all cores at once. What they compute is what
-`ntm_lab.nn.network` says, in the arrays that `ntm_lab.fast.sequence` describes; the gradients are written by hand. What
+`ntm_lab.nn.network` says, in the arrays that `ntm_lab.fast.contract` describes; the gradients are written by hand. What
 a memory access does in a step is its own: a module beside this one, such as `ntm_lab.fast.numba.ntm`, gives the five
 hooks below to `compiled`.
 
@@ -120,7 +120,7 @@ def forward(
 ) -> None:
     """Run sequences first … last − 1: ``state`` goes from initial to final, ``tape`` is filled.
 
-    The matrices of ``weights`` are transposed from `ntm_lab.fast.sequence.Weights`: (L, D, G·C) and (C, P).
+    The matrices of ``weights`` are transposed from `ntm_lab.fast.contract.Weights`: (L, D, G·C) and (C, P).
     """
     top = state.hidden[plan.layers - 1]
     access, own_state, series, saved = plan.access, state.access, tape.series, tape.saved

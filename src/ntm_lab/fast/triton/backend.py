@@ -1,7 +1,7 @@
 """The recurrence on a GPU: the Triton kernels, one program per sequence of the batch.
 
 They have run in Triton's interpreter on the CPU and been compiled for NVIDIA GPUs, but never ran on one. In bfloat16
-only what is stored is bfloat16: inputs, weights, the tape and the derivatives; all arithmetic, and the state within a
+only what is stored is bfloat16: inputs, weights, the tape and the gradients; all arithmetic, and the state within a
 sequence, is float32.
 
 A memory is kept in the registers of one multiprocessor, which bounds it: slots and width, each rounded up to a power of
@@ -19,24 +19,11 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
-from ntm_lab.fast import ntm as ntm_plan
-from ntm_lab.fast.sequence import (
-    Gradients,
-    Plan,
-    State,
-    Tape,
-    Upstream,
-    Weights,
-    each,
-    leaves,
-    rebuild,
-    weight_gradients,
-)
+from ntm_lab.fast.contract import Gradients, Plan, State, Tape, Upstream, Weights, each, leaves, rebuild
 from ntm_lab.fast.triton import ntm, sequence
 from ntm_lab.fast.triton.sequence import BackwardWork, ForwardWork, Sizes
 
-BY_PLAN: dict[type, Any] = {ntm_plan.Plan: ntm}  # an access's own kernels
-MACHINES = frozenset({"ntm"})
+MACHINES: dict[str, Any] = {"ntm": ntm}
 MEMORY_BYTES = 2**17  # half of the registers of a multiprocessor
 
 
@@ -64,7 +51,7 @@ def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initi
     aligned = _aligned(weights)
     sizes = _sizes(plan, weights, aligned, slots, width, _arithmetic(inputs))
     state = _working(initial)
-    blank, access = state.access.memory.new_empty, BY_PLAN[type(plan.access)]
+    blank, access = state.access.memory.new_empty, MACHINES[plan.access.machine]
     own, _ = access.work_shapes(plan.access, batch, slots)
     work = ForwardWork(
         joined=blank(batch, sizes.columns),
@@ -94,7 +81,7 @@ def backward(
     asked = len(upstream.outputs) > 0, any(map(len, upstream.series)), len(inputs) > 0
     sizes = _sizes(plan, weights, aligned, slots, width, _arithmetic(tape.outputs), *asked)
     state = _working(final)
-    blank, access = state.access.memory.new_empty, BY_PLAN[type(plan.access)]
+    blank, access = state.access.memory.new_empty, MACHINES[plan.access.machine]
     _, own = access.work_shapes(plan.access, batch, slots)
     memories = min(plan.every, steps)
     work = BackwardWork(
@@ -109,7 +96,7 @@ def backward(
     arrays = aligned, initial, tape, upstream, grads, state, work
     functions = [access.replay, access.step_backward]
     _launch(sequence.backward, functions, plan, sizes, lengths, (steps, memories), *arrays)
-    return _stored(state, initial), weight_gradients(plan, tape, grads)
+    return _stored(state, initial), _weight_gradients(plan, tape, grads)
 
 
 def _interpreted() -> bool:
@@ -142,6 +129,16 @@ def _gradients(lengths: Tensor, tape: Tape, upstream: Upstream, inputs: Tensor) 
     return Gradients(inputs, torch.zeros_like(tape.gates), parameters)
 
 
+def _weight_gradients(plan: Plan, tape: Tape, gradients: Gradients) -> Weights:
+    """The gradients of the weights from those of all steps, which are 0 past a sequence's end.
+
+    Each is one large product of matrices.
+    """
+    sums, joined = gradients.layers.flatten(1, 2), tape.joined.flatten(1, 2)
+    emitted, hidden = gradients.parameters.flatten(0, 1), tape.outputs.flatten(0, 1)[:, : plan.size]
+    return Weights(sums.transpose(1, 2) @ joined, emitted.T @ hidden, emitted.sum(0))
+
+
 def _stored(state: State, like: State) -> State:
     return rebuild(state, (part.to(stored.dtype) for part, stored in zip(leaves(state), leaves(like), strict=True)))
 
@@ -167,7 +164,7 @@ def _sizes(
         len(weights.bias),
         block_slots,
         block_width,
-        power(BY_PLAN[type(plan.access)].largest_field(plan.access)),
+        power(MACHINES[plan.access.machine].largest_field(plan.access)),
         min(64, power(plan.size)),
         min(64 if real == torch.float64 else 128, power(columns)),
         *asked,

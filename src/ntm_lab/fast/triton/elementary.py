@@ -56,7 +56,7 @@ def softplus(x: "Any") -> "Any":
 
 
 @triton.jit
-def softplus_grad(y: "Any") -> "Any":
+def softplus_derivative(y: "Any") -> "Any":
     """The derivative of softplus where its value is y."""
     linear = y > SOFTPLUS_LINEAR
     return tl.where(linear, 1.0, -exp_minus_one(tl.where(linear, 0.0, -y)))

@@ -16,7 +16,7 @@ from ntm_lab.fast.triton.elementary import (
     sigmoid,
     softmax,
     softplus,
-    softplus_grad,
+    softplus_derivative,
     store_both,
     tanh,
 )
@@ -32,7 +32,7 @@ class ForwardWork(NamedTuple):
 
 
 class BackwardWork(NamedTuple):
-    """Where the threads of a program meet on the way back."""
+    """Where the threads of a program meet on the way backward."""
 
     shifted: Any  # (B, K, N), gradients of the weightings after the shift
 
@@ -122,7 +122,7 @@ def shift_and_sharpen_backward(
     sharpness = tl.load(bounded + plan.sharpness).to(grad.dtype)
     through = weighting * (grad - tl.sum(weighting * grad, 0))
     sharpness_grad = tl.sum(through * tl.log(shifted), 0) + tl.load(upstream + plan.sharpness).to(grad.dtype)
-    tl.store(emitted + plan.sharpness, sharpness_grad * softplus_grad(sharpness - 1))
+    tl.store(emitted + plan.sharpness, sharpness_grad * softplus_derivative(sharpness - 1))
     grad = sharpness * through / shifted
     tl.store(shifted_grad + slot, grad, mask=at_slots)
 
@@ -174,7 +174,7 @@ def interpolate_backward(
         memory, memory_grad, inverse, norm_grad, key, strength, chosen, gate, grad
     )
     strength_grad += tl.load(upstream + plan.strength).to(memory.dtype)
-    tl.store(emitted + plan.strength, strength_grad * softplus_grad(strength))
+    tl.store(emitted + plan.strength, strength_grad * softplus_derivative(strength))
     key_grad += load(upstream + plan.key + column, column < plan.width, memory)
     if plan.bounded:
         key_grad *= 1 - key * key
@@ -258,7 +258,7 @@ def replay(plan: "Any", sizes: "Any", memory: "Any", row: "Any", tape: "Any") ->
 
 @triton.jit
 def read_grad(plan: "Any", sizes: "Any", memory: "Any", k: "Any", reads: "Any", outputs: "Any", column: "Any") -> "Any":
-    """The gradient of what a head read (W,): from the next step, and from above."""
+    """The gradient of what a head read (W,): that from the next step and the upstream gradient."""
     grad = load(reads + k * plan.width + column, column < plan.width, memory)
     if sizes.upstream_outputs:
         grad += load(outputs + k * plan.width + column, column < plan.width, memory)

@@ -1,6 +1,6 @@
 """The recurrence forward and backward as two GPU kernels: one program per sequence, which takes all steps.
 
-What they compute is what `ntm_lab.nn.network` says, in the arrays that `ntm_lab.fast.sequence` describes, with the
+What they compute is what `ntm_lab.nn.network` says, in the arrays that `ntm_lab.fast.contract` describes, with the
 gradients written by hand. What a memory access does in a step is its own: its functions are arguments, see
 `ntm_lab.fast.triton.ntm`. The kernels have run in Triton's interpreter and been compiled for NVIDIA GPUs, but never ran
 on one.
@@ -55,7 +55,7 @@ class ForwardWork(NamedTuple):
 
 
 class BackwardWork(NamedTuple):
-    """Where the threads of a program meet on the way back: gradients, but for the memories."""
+    """Where the threads of a program meet on the way backward: gradients, but for the memories."""
 
     memories: Any  # (B, every, N, W), those that the steps of a stretch began with
     emitted: Any  # (B, P), of the head parameters before their bounds
