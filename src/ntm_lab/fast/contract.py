@@ -8,7 +8,7 @@ T steps, B sequences, L layers of the controller of size C with G = 4 gates (LST
 parameters, N slots of width W.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
@@ -130,13 +130,12 @@ class Gradients(NamedTuple):
     parameters: Tensor  # (T, B, P), of the head parameters before their bounds
 
 
-def leaves(parts: Any) -> Iterator[Any]:
+def leaves(parts: Any) -> list[Any]:
     """What nested NamedTuples hold, in order."""
+    found = []
     for part in parts:
-        if isinstance(part, tuple):
-            yield from leaves(part)
-        else:
-            yield part
+        found += leaves(part) if isinstance(part, tuple) else [part]
+    return found
 
 
 def rebuild(like: Parts, values: Iterable[Any]) -> Parts:

@@ -56,7 +56,7 @@ def run(
 
     Raises ValueError if a shape does not fit the others, TypeError if a type or a device does not.
     """
-    state_shapes, series_shapes, _ = machine.shapes(plan.access, len(inputs), state.access.memory.shape[1])
+    state_shapes, series_shapes, _ = machine.shapes(plan.access, inputs.shape[0], state.access.memory.shape[1])
     _check(plan, inputs, weights, state, state_shapes, lengths)
     order = None
     if lengths is not None:  # the longest first, so that the sequences that go on are always the first ones
@@ -182,7 +182,10 @@ class _Sequence(torch.autograd.Function):
         tape = Tape._make([*take(6), series._make(take(len(series))), saved._make(take(len(saved)))])
         outputs, parameters, *rest = grads
         number = len(rest) - len(tape.series)
-        final = (_zeros(part) if grad is None else grad for part, grad in zip(leaves(initial), rest, strict=False))
+        zero = tape.outputs.new_zeros(())  # whose expansions take no memory
+        final = (
+            zero.expand(part.shape) if grad is None else grad for part, grad in zip(leaves(initial), rest, strict=False)
+        )
 
         def dense(grad: Tensor | None, like: Tensor) -> Tensor:
             return like.new_empty([0] * like.dim()) if grad is None else grad.contiguous()
@@ -198,8 +201,3 @@ class _Sequence(torch.autograd.Function):
             ctx.plan, lengths, weights, initial, tape, upstream, rebuild(initial, final), inputs
         )
         return *(None,) * 6, inputs if wanted else None, *weights, *leaves(first)
-
-
-def _zeros(like: Tensor) -> Tensor:
-    """Zeros that take no memory."""
-    return like.new_zeros(()).expand(like.shape)

@@ -37,7 +37,7 @@ class Workspace:
         return self if _worth_keeping(self._buffer) else None
 
     def __del__(self) -> None:
-        if _worth_keeping(self._buffer):
+        if hasattr(self, "_buffer") and _worth_keeping(self._buffer):  # it has none if it was interrupted at its start
             _free[id(self._buffer)] = self._buffer
             for oldest in list(_free)[:-SPARE]:
                 _free.pop(oldest, None)
@@ -45,13 +45,13 @@ class Workspace:
 
 def _worth_keeping(buffer: Tensor) -> bool:
     """Not on a GPU: there PyTorch's own allocator does it, and knows of streams."""
-    return buffer.device.type == "cpu" and len(buffer) <= LARGEST
+    return buffer.device.type == "cpu" and buffer.numel() <= LARGEST
 
 
 def _take(like: Tensor, size: int) -> Tensor:
     """The smallest free buffer that will do, or a new one."""
-    for buffer in sorted(_free.copy().values(), key=len):
-        fits = like.device == buffer.device and buffer.dtype == like.dtype and len(buffer) >= size
+    for buffer in sorted(_free.copy().values(), key=Tensor.numel):
+        fits = like.device == buffer.device and buffer.dtype == like.dtype and buffer.numel() >= size
         if fits and _free.pop(id(buffer), None) is not None:  # unless another thread has just taken it
             return buffer
     with torch.inference_mode(False):  # made in inference mode it could not serve training later

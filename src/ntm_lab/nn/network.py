@@ -1,6 +1,7 @@
 """A memory network: the loop of a controller around a memory access, the same for all of them."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, Self, cast
 
 import torch
@@ -218,6 +219,11 @@ class MemoryNetwork(SequenceModel):
         machine = self.access.machine or type(self.access).__name__
         return backends.choose(self.backend, inputs, machine, obstacle), layers
 
+    @cached_property
+    def _access_plan(self) -> Any:
+        """Where the kernels find the fields of the heads: fixed when the model is built."""
+        return sequence.MACHINES[cast(str, self.access.machine)].plan_of(self.access)
+
     def _at_once(
         self,
         kernels: contract.Kernels,
@@ -227,24 +233,24 @@ class MemoryNetwork(SequenceModel):
         lengths: Tensor | None,
         wanted: Sequence[str],
     ) -> Outcome:
-        machine = sequence.MACHINES[cast(str, self.access.machine)]
+        machine, size = sequence.MACHINES[cast(str, self.access.machine)], self.controller.size
         plan = contract.Plan(
             inputs=self.input_size,
             layers=len(layers),
-            size=self.controller.size,
-            gated=len(layers[0].bias) == 4 * self.controller.size,
+            size=size,
+            gated=layers[0].bias.shape[0] == 4 * size,
             recurrent=layers[0].own is not None,
             reads=self.access.read_heads * self.access.width,
-            parameters=self.access.layout.size,
+            parameters=self.heads.out_features,
             every=self.recompute_every,
-            access=machine.plan_of(self.access),
+            access=self._access_plan,
         )
         weights = contract.Weights(sequence.stack(layers), self.heads.weight, self.heads.bias)
         controller = [part.transpose(0, 1) for part in state.controller]
         if len(controller) != plan.recurrent + plan.gated:
             raise ValueError(f"state: the controller's has {len(controller)} parts, not {plan.recurrent + plan.gated}")
-        absent = inputs.new_zeros(len(layers), len(inputs), self.controller.size)
-        hidden, cell = (*controller, absent, absent)[:2]
+        absent = [inputs.new_zeros(plan.layers, inputs.shape[0], size) for _ in range(2 - len(controller))]
+        hidden, cell = *controller, *absent
         before = contract.State(hidden, cell, state.reads.flatten(1), state.access)
         result = sequence.run(kernels, machine, plan, inputs, weights, before, lengths, signals=bool(wanted))
 
@@ -258,7 +264,7 @@ class MemoryNetwork(SequenceModel):
             return result.outputs, {}, after
         signals = {
             **machine.signals(self.access, result.series),
-            "reads": result.outputs[..., self.controller.size :].unflatten(-1, reading),
+            "reads": result.outputs[..., size:].unflatten(-1, reading),
             **self._as_signals(self.access.layout.split(result.parameters)),
         }
         return result.outputs, {name: signals[name] for name in wanted}, after

@@ -45,7 +45,7 @@ def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initi
     def work(first: int, last: int, seat: int) -> None:
         _call(kernel, first, last, plan, lengths.numpy(), *arguments)
 
-    _on_tiles(work, len(lengths))
+    _on_tiles(work, lengths.shape[0])
     return _outside(state, initial)
 
 
@@ -60,8 +60,8 @@ def backward(
     inputs: Tensor,
 ) -> tuple[State, Weights]:
     kernel, state = MACHINES[plan.access.machine].backward, _working(final)
-    memory, batch = state.access.memory, len(lengths)
-    tile, steps = _tile(batch), min(plan.every, len(tape.outputs))
+    memory, batch = state.access.memory, lengths.shape[0]
+    tile, steps = _tile(batch), min(plan.every, tape.outputs.shape[0])
     seats = team.seats(-(-batch // tile))
     _, sums, columns = weights.layers.shape
     workspace = Workspace(
