@@ -80,5 +80,5 @@ def writing(path: Path, option: str) -> Iterator[None]:
 
 
 def progress(sequences: int) -> "tqdm[NoReturn]":
-    """A bar of so many sequences on stderr, if someone looks at it."""
+    """A progress bar over this number of sequences, on stderr if that is a terminal."""
     return tqdm(total=sequences, unit=" sequences", disable=None, leave=False)

@@ -125,7 +125,7 @@ def progress(sweeps: Collection[Sweep]) -> "tqdm[NoReturn]":
 
 
 def overview(studies: Sequence[Study], sweeps: Mapping[str, Sweep]) -> str:
-    """Of each study its claim, and how many jobs of its sweeps have ended."""
+    """The claim of each study, and how many jobs of its sweeps have ended."""
     lines = []
     for study in studies:
         own = [sweeps[name] for name in study.sweeps]

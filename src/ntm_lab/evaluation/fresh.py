@@ -53,7 +53,7 @@ def evaluate(
 
     or of any task, where it costs something, ``gap_bits`` (of `Reals` ``gap_squared_error``), how much more the model
     costs, with its ``gap_interval``; ``gap_by_step``, the list of gaps at each scored step; and ``gap_by_window``,
-    which for windows of so many ``steps`` has the lists ``gap_bits``, per step, and ``gap_interval``.
+    which has ``steps``, the width of its windows, and the lists ``gap_bits``, per step, and ``gap_interval``.
 
     Args:
         advance: is told of every number of sequences that are done, e.g. a progress bar's ``update``.

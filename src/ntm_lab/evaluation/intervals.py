@@ -1,4 +1,4 @@
-"""Between which bounds a mean may lie, given so many sequences: 95 % intervals."""
+"""95 % intervals of a mean and of a share."""
 
 import math
 from statistics import NormalDist

@@ -40,7 +40,7 @@ class Scores(NamedTuple):
 
     @classmethod
     def of(cls, outputs: Tensor, batch: Batch, solution: Tensor, task: Task) -> "Scores":
-        """Of one batch, all on the CPU: a model's outputs and the task's solution (B, T, O)."""
+        """The scores of one batch, from a model's outputs and the task's solution (B, T, O), all on the CPU."""
         answer, asked = task.answer, batch.mask.sum(1)
         return cls(
             answer.measure(outputs, batch.targets, batch.mask),

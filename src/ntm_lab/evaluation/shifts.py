@@ -24,7 +24,7 @@ def find_shifts(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     was said twice, s < 0 if something was skipped. It is told where, over all those steps that have such a target, the
     wrong bits are at most a quarter of those in place, and too few for chance. Of m random bits at most w are wrong
     with a probability below 2^−e, e = m (1 − H(w / m)) with the binary entropy H (Chernoff), so e must exceed log₂ of
-    the number of pairs (s, k) that are tried by `SURE`. Of all pairs that pass, that which explains most wrong bits.
+    the number of pairs (s, k) that are tried by `SURE`. The pair that explains most wrong bits wins.
 
     Args:
         logits, targets: of the scored steps, (B, P, O).
@@ -52,7 +52,7 @@ def find_shifts(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _from_here_on(values: Tensor) -> Tensor:
-    """Of every step the sum from it to the end, along the second dimension."""
+    """The sum from every step to the end, along the second dimension."""
     return values.flip(1).cumsum(1).flip(1)
 
 

@@ -72,7 +72,7 @@ def plan_of(access: Any) -> Plan:
 
 
 def shapes(plan: Plan, batch: int, slots: int) -> tuple[State, Series, Saved]:
-    """Of the state, and of one step of the series and of what is saved. ValueError if there are too few slots."""
+    """The shapes of the state, and of one step of the series and the saved tensors. ValueError for too few slots."""
     if plan.shifts // 2 > slots:
         raise ValueError(f"memory: {slots} slots are too few for {plan.shifts} shifts")
     weighting = (batch, plan.read_heads + plan.write_heads, slots)

@@ -54,7 +54,7 @@ def train(
 ) -> TrainedRun:
     """Train a model as ``ntm-lab train`` does, with a progress bar, and leave nothing changed but the run's folder.
 
-    Of the process it sets threads, random state, denormals, warnings, loggers and Hydra back as they were, so that it
+    In the process it sets threads, random state, denormals, warnings, loggers and Hydra back as they were, so that it
     may be called again, and within another Hydra application.
 
     Args:

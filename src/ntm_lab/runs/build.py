@@ -77,7 +77,7 @@ def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
 
 
 def build_trainer(config: DictConfig, folder: Path, steps: int) -> pl.Trainer:
-    """The trainer of a run of so many steps; its folder is not touched yet: `open_loggers`, which does, comes later."""
+    """The trainer of a run of this number of steps. It does not touch the folder yet; `open_loggers` does, later."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its hints and tips are not about this run
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own affair
     callbacks = [*instantiate(config.callbacks).values(), LastCheckpoint(folder / CHECKPOINT)]

@@ -81,8 +81,8 @@ class Run(NamedTuple):
         write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
         for logger in self.trainer.loggers:
             if isinstance(logger, TensorBoardLogger):  # its table of runs, by settings and result
-                hardest = {f"hp/{measure.name}": test[0][measure.name] for measure in measures_of(test[0])}
-                logger.log_hyperparams(_plain(self.config), hardest | {"hp/seconds": learner.seconds})
+                first = {f"hp/{measure.name}": test[0][measure.name] for measure in measures_of(test[0])}
+                logger.log_hyperparams(_plain(self.config), first | {"hp/seconds": learner.seconds})
                 logger.finalize("success")
         return results
 

@@ -1,6 +1,7 @@
 """What the tasks share: checked settings, difficulties spread over a batch, and vectors put on their steps."""
 
 import inspect
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self
@@ -39,16 +40,16 @@ def _plain(value: Any) -> str:
 
 
 class BaseTask(ShowsSettings, Task):
-    """A task by its `draw` and `solve`; the constructor sets `ranges`, `input_size` and `output_size`.
+    """A task by its `draw` and `solve`; the constructor sets `ranges`, `input_size` and `answer`.
 
     Defaults: difficulties mix in one batch and grow by one, and nothing is kept apart for testing.
     """
 
     mixable = True
 
+    @abstractmethod
     def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         """Draw a batch, with all randomness from the generator; what `sample` does with its arguments completed."""
-        raise NotImplementedError(f"{type(self).__name__}.draw: a task has to define it")
 
     def sample(
         self,

@@ -31,7 +31,7 @@ def stop_nonfinite(what: str, model: SequenceModel, batch: Batch, folder: str | 
 def first_signal(model: SequenceModel, batch: Batch) -> str:
     """The signal in which it began, such as ``sharpness at step 3 of sequence 1`` (both count from 0), or ``none``.
 
-    Of all sequences the one with the earliest such step, and of that step's signals the first in the order of
+    The sequence is the one with the earliest such step, and the signal that step's first in the order of
     computation. Sequence by sequence, since all signals of a whole batch may not fit.
     """
     order = [*model.signals, "logits"]

@@ -132,7 +132,7 @@ class NTMAccess(Access):
         return reads, self.State(memory, weighting), signals
 
     def split(self, weighting: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the read and of the write heads, from weightings (…, K, N)."""
+        """The weightings of the read and of the write heads, from those of all, (…, K, N)."""
         read_weighting, write_weighting = weighting.split((self.read_heads, self.write_heads), -2)
         return read_weighting, write_weighting
 

@@ -69,7 +69,7 @@ def addressing_statistics(signals: Mapping[str, Tensor], kinds: Mapping[str, Kin
 
 
 def _columns(name: str, count: int, heads: list[str]) -> list[str]:
-    """What a signal of so many heads is called, given the names of the heads that have weightings."""
+    """The columns of a signal with ``count`` heads, given the names of the heads that have weightings."""
     if count == len(heads):
         return [f"{head}/{name}" for head in heads]
     stem, _, rest = name.partition("_")
