@@ -50,7 +50,16 @@ def backward_scratch(plan: Any, state: Any) -> Any:
 
 
 def replay(
-    plan: Any, before: Array, parameters: Array, series: Any, b: int, t: int, after: Array, scratch: Any
+    plan: Any,
+    before: Array,
+    parameters: Array,
+    initial: Any,
+    series: Any,
+    saved: Any,
+    b: int,
+    t: int,
+    after: Array,
+    scratch: Any,
 ) -> None:
     """Recompute a sequence's memory (V, N) after step t from that before it and the parameters (P,)."""
     raise NotImplementedError("compiled code only")
@@ -74,9 +83,10 @@ def step_backward(
 ) -> None:
     """The gradient of `step`: ``state`` goes from the gradient after the step to that before it.
 
-    ``memories`` (end − first, V, N) are those before the step, ``parameters`` (B, P) bounded, ``reads`` (B, R·W) the
-    gradient of the reads, ``upstream`` that of the series (each part empty: none). ``parameter_grads`` (end − first, P)
-    begin as the upstream gradient of the bounded parameters and become that of the parameters before their bounds.
+    ``memories`` (end − first, V, N) are those before the step and may be overwritten, ``parameters`` (B, P) bounded,
+    ``reads`` (B, R·W) the gradient of the reads, ``upstream`` that of the series (each part empty: none).
+    ``parameter_grads`` (end − first, P) begin as the upstream gradient of the bounded parameters and become that of the
+    parameters before their bounds.
     """
     raise NotImplementedError("compiled code only")
 
@@ -178,7 +188,7 @@ def backward(
             copy(tape.snapshots[start // every, b].reshape(-1), memories[0, b - first].reshape(-1))
             for t in range(start, min(start + every, steps, lengths[b]) - 1):
                 before, after = memories[t - start, b - first], memories[t - start + 1, b - first]
-                replay(access, before, tape.parameters[t, b], series, b, t, after, own_scratch)
+                replay(access, before, tape.parameters[t, b], initial.access, series, saved, b, t, after, own_scratch)
 
         rows = np.intp(0)  # of the scratch that are taken; not a literal, for which more would be compiled
         for t in range(min(start + every, steps) - 1, start - 1, -1):
