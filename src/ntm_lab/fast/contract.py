@@ -79,8 +79,12 @@ class Machine(Protocol):
         """NamedTuples of the shapes of the access's state, and of one step of its series and saved tensors."""
         ...
 
-    def signals(self, access: Any, series: Any) -> Mapping[str, Tensor]:
-        """The access's signals, from its series."""
+    @property
+    def SIGNALS(self) -> Mapping[str, Callable[[Any, Any], Tensor]]:
+        """How those of the access's signals that its kernels return, (B, T, …), follow from the access and the series.
+
+        Whoever wants another signal gets the reference equations.
+        """
         ...
 
 
