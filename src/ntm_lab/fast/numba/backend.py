@@ -59,7 +59,8 @@ def backward(
     final: State,
     inputs: Tensor,
 ) -> tuple[State, Weights]:
-    kernel, state = MACHINES[plan.access.machine].backward, _working(final)
+    _, kernel, buffer = MACHINES[plan.access.machine]
+    state = _working(final)
     memory, batch = state.access.memory, lengths.shape[0]
     tile, steps = _tile(batch), min(plan.every, tape.outputs.shape[0])
     seats = team.seats(-(-batch // tile))
@@ -72,6 +73,7 @@ def backward(
             (seats, plan.layers, steps * tile, sums),
             (seats, steps * tile, plan.size),
             (seats, steps * tile, plan.parameters),
+            (seats, *buffer(plan.access, tape.outputs.shape[0], tile, memory.shape[2])),
         ],
     )
     zeros = memory.new_zeros

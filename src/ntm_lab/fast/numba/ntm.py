@@ -250,7 +250,7 @@ def step(
 
 
 @section
-def backward_scratch(plan: Any, state: Any) -> BackwardScratch:
+def backward_scratch(plan: Any, state: Any, buffer: Array) -> BackwardScratch:
     _, depth, slots = state.memory.shape
     heads, dtype = plan.read_heads + plan.write_heads, state.memory.dtype
     outer = plan.read_heads + heads
