@@ -4,12 +4,10 @@ step.
 R heads, which all read and write; P parameters, N slots of width W, T steps, B sequences.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
-
-from ntm_lab.types import Access
 
 
 class Plan(NamedTuple):
@@ -94,6 +92,9 @@ def shapes(plan: Plan, batch: int, slots: int) -> tuple[State, Series, Saved]:
     )
 
 
-def signals(access: Access, series: Series) -> Mapping[str, Tensor]:
-    """The signals of `ntm_lab.nn.MANNAccess` that are in the series, (B, T, …)."""
-    return series._asdict()
+SIGNALS: Mapping[str, Callable[[Any, Series], Tensor]] = {
+    "usage": lambda access, series: series.usage,
+    "read_weighting": lambda access, series: series.read_weighting,
+    "write_weighting": lambda access, series: series.write_weighting,
+}
+"""Of `ntm_lab.nn.MANNAccess`."""

@@ -58,12 +58,18 @@ def activate_backward(rows: Array, gradient: Array, plan: Any) -> None:
 
 
 @part
+def before(used: Any, other: Any) -> bool:
+    """Whether a usage comes before another; NaN comes last."""
+    return used < other or (used == used and other != other)
+
+
+@part
 def least_used(usage: Array, least: Array) -> None:
-    """The least used slots, the least used first; with the same usage the lower index first, and NaN last."""
+    """The least used slots, the least used first; with the same usage the lower index first."""
     count = len(least)
     for n in range(len(usage)):
         used, place = usage[n], min(n, count)
-        while place and (used < usage[least[place - 1]] or (used == used and np.isnan(usage[least[place - 1]]))):
+        while place and before(used, usage[least[place - 1]]):
             place -= 1
             if place + 1 < count:
                 least[place + 1] = least[place]
@@ -204,7 +210,7 @@ def step(
 
 
 @section
-def backward_scratch(plan: Any, state: Any) -> BackwardScratch:
+def backward_scratch(plan: Any, state: Any, buffer: Array) -> BackwardScratch:
     _, depth, slots = state.memory.shape
     outer, dtype = 2 * plan.heads, state.memory.dtype
     return BackwardScratch(
