@@ -52,10 +52,9 @@ class Series(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What else is saved for backward, of the memory that is read."""
+    """What else is saved for backward."""
 
-    cosine: Any  # (T, B, R, N), of keys and slots
-    inverse: Any  # (T, B, N), inverse norms of the slots
+    rank: Any  # (T, B, N), of the R least used slots: 1 for the least used, 2, …; 0 for all others
 
 
 def plan_of(access: Any) -> Plan:
@@ -88,7 +87,7 @@ def shapes(plan: Plan, batch: int, slots: int) -> tuple[State, Series, Saved]:
     return (
         State((batch, slots, plan.width), usage, weighting, weighting),
         Series(usage, weighting, weighting),
-        Saved(weighting, usage),
+        Saved(usage),
     )
 
 

@@ -1,8 +1,7 @@
 """The Memory-Augmented Neural Network's own part: bounds of its heads' parameters, least used slots, and one step.
 
-The parameters (P,) of a sequence are rows (R, P / R), one for each head, whose fields are at the offsets of the plan, see
-`ntm_lab.fast.mann.Plan`. N slots of width W; a memory is (V, N). What is kept of a step is of the memory that its heads
-read: with ``read_first`` that after the late write, else that after all writes.
+The parameters (P,) of a sequence are rows (R, P / R), one for each head, whose fields are at the offsets of the plan,
+see `ntm_lab.fast.mann.Plan`. N slots of width W; a memory is (V, N).
 """
 
 from typing import Any, NamedTuple
@@ -64,8 +63,8 @@ def before(used: Any, other: Any) -> bool:
 
 
 @part
-def least_used(usage: Array, least: Array) -> None:
-    """The least used slots, the least used first; with the same usage the lower index first."""
+def least_used(usage: Array, least: Array, rank: Array) -> None:
+    """The least used slots, the least used first; with the same usage the lower index first. Also `Saved.rank` (N,)."""
     count = len(least)
     for n in range(len(usage)):
         used, place = usage[n], min(n, count)
@@ -75,6 +74,17 @@ def least_used(usage: Array, least: Array) -> None:
                 least[place + 1] = least[place]
         if place < count:
             least[place] = n
+    rank[:] = 0
+    for j in range(count):
+        rank[least[j]] = j + 1
+
+
+@part
+def ranked(rank: Array, least: Array) -> None:
+    """The least used slots, from `Saved.rank` (N,)."""
+    for n in range(len(rank)):
+        if rank[n]:
+            least[np.int64(rank[n]) - 1] = n
 
 
 @part
@@ -143,6 +153,7 @@ class ForwardScratch(NamedTuple):
     """Buffers of `step`."""
 
     keys: Any  # (R, V)
+    inverse: Any  # (N,), inverse norms of the slots
     sums: Any  # (V,)
     least: Any  # (R,), indices of slots
 
@@ -152,16 +163,23 @@ class BackwardScratch(NamedTuple):
 
     outer_vectors: Any  # (2R, V): gradients of the reads, scaled keys; they meet the next in the memory's gradient
     outer_weightings: Any  # (2R, N): read weightings, gradients of the products of scaled keys and slots
-    norm_grad: Any  # (N,), what comes through the slots' norms
+    cosine: Any  # (R, N)
+    inverse: Any  # (N,), inverse norms of the slots
+    norm_grad: Any  # (N,), what comes through them
     sums: Any  # (V,)
     least: Any  # (R,), indices of slots
 
 
 @section
 def forward_scratch(plan: Any, state: Any) -> ForwardScratch:
-    _, depth, _ = state.memory.shape
+    _, depth, slots = state.memory.shape
     dtype = state.memory.dtype
-    return ForwardScratch(np.empty((plan.heads, depth), dtype), np.empty(depth, dtype), np.empty(plan.heads, np.int64))
+    return ForwardScratch(
+        np.empty((plan.heads, depth), dtype),
+        np.empty(slots, dtype),
+        np.empty(depth, dtype),
+        np.empty(plan.heads, np.int64),
+    )
 
 
 @section
@@ -178,22 +196,21 @@ def step(
     kept: int,
     scratch: ForwardScratch,
 ) -> None:
-    keys, sums, least = scratch
+    keys, inverse, sums, least = scratch
     width, decay = plan.width, sums.dtype.type(plan.usage_decay)
     for b in range(first, end):
         memory, usage, rows = state.memory[b], state.usage[b], parameters[b].reshape(plan.heads, plan.stride)
-        reading, writing, cosine = state.read_weighting[b], state.write_weighting[b], saved.cosine[kept, b]
+        reading, writing = state.read_weighting[b], state.write_weighting[b]
         activate(rows, plan)
-        least_used(usage, least)
+        least_used(usage, least, saved.rank[kept, b])
         late_write(rows, plan, writing, memory)
         address(rows, plan, writing if plan.to_written else reading, least, writing)
         for to_read in (plan.read_first, not plan.read_first):
             if to_read:
                 for r in range(plan.heads):
                     scale(vectors_of(rows, plan.key, plan)[r], keys[r])
-                cosines_of(memory, keys, saved.inverse[kept, b], cosine)
+                cosines_of(memory, keys, inverse, reading)
                 for r in range(plan.heads):
-                    copy(cosine[r], reading[r])
                     look_up(reading[r], strength_of(rows[r], plan))
                     weighted_rows(memory, reading[r], sums)
                     copy(sums[:width], reads[b, r * width : (r + 1) * width])
@@ -216,6 +233,8 @@ def backward_scratch(plan: Any, state: Any, buffer: Array) -> BackwardScratch:
     return BackwardScratch(
         np.zeros((outer, depth), dtype),
         np.empty((outer, slots), dtype),
+        np.empty((plan.heads, slots), dtype),
+        np.empty(slots, dtype),
         np.empty(slots, dtype),
         np.empty(depth, dtype),
         np.empty(plan.heads, np.int64),
@@ -237,7 +256,7 @@ def replay(
 ) -> None:
     rows = parameters.reshape(plan.heads, plan.stride)
     copy(before.reshape(-1), after.reshape(-1))
-    least_used(series.usage[t - 1, b] if t else initial.usage[b], scratch.least)
+    ranked(saved.rank[t, b], scratch.least)
     late_write(rows, plan, series.write_weighting[t - 1, b] if t else initial.write_weighting[b], after)
     write(rows, plan, series.write_weighting[t, b], scratch.least, after)
 
@@ -259,7 +278,7 @@ def step_backward(
     parameter_grads: Array,
     scratch: BackwardScratch,
 ) -> None:
-    outer_vectors, outer_weightings, norm_grad, sums, least = scratch
+    outer_vectors, outer_weightings, cosine, inverse, norm_grad, sums, least = scratch
     heads, width, decay, one = plan.heads, plan.width, sums.dtype.type(plan.usage_decay), sums.dtype.type(1)
     read_grads, keys, product_grads = outer_vectors[:heads], outer_vectors[heads:], outer_weightings[heads:]
     for b in range(first, end):
@@ -267,7 +286,6 @@ def step_backward(
         memory_grad, rows_grad = state.memory[b], parameter_grads[b - first].reshape(heads, plan.stride)
         usage_grad, reading_grad, writing_grad = state.usage[b], state.read_weighting[b], state.write_weighting[b]
         reading, writing = series.read_weighting[t, b], series.write_weighting[t, b]
-        usage = series.usage[t - 1, b] if t else initial.usage[b]
         read_before = series.read_weighting[t - 1, b] if t else initial.read_weighting[b]
         written_before = series.write_weighting[t - 1, b] if t else initial.write_weighting[b]
         if len(upstream.usage):
@@ -283,7 +301,7 @@ def step_backward(
             usage_grad[n] *= decay
 
         # The memory becomes that which was read
-        least_used(usage, least)
+        ranked(saved.rank[t, b], least)
         late_write(rows, plan, written_before, memory)
         if not plan.read_first:
             write(rows, plan, writing, least, memory)
@@ -295,12 +313,13 @@ def step_backward(
                     copy(reading[r], outer_weightings[r])
                     scale(vectors_of(rows, plan.key, plan)[r], keys[r])
                 add_product(read_grads, memory, reading_grad, len(norm_grad))
+                cosines_of(memory, keys, inverse, cosine)
                 norm_grad[:] = 0
                 for r in range(heads):
                     strength_grad = look_up_backward(
                         reading[r],
-                        saved.cosine[t, b, r],
-                        saved.inverse[t, b],
+                        cosine[r],
+                        inverse,
                         strength_of(rows[r], plan),
                         one,
                         dot(reading[r], reading_grad[r]),
