@@ -211,12 +211,14 @@ class MemoryNetwork(SequenceModel):
 
     def _fast_path(self, inputs: Tensor, wanted: Sequence[str]) -> tuple[Any, Sequence[Layer] | None]:
         """The kernels that can serve and the controller as plain weights; None for the reference equations."""
-        if "memory" in wanted:
-            return None, None
+        machine = self.access.machine or type(self.access).__name__
+        if machine in sequence.MACHINES:
+            returned = sequence.MACHINES[machine].SIGNALS
+            if any(name in self.access.signals and name not in returned for name in wanted):
+                return None, None
         layers, obstacle = self.controller.weights(), None
         if layers is None:
             obstacle = f"{type(self.controller).__name__} does not give its weights as layers"
-        machine = self.access.machine or type(self.access).__name__
         return backends.choose(self.backend, inputs, machine, obstacle), layers
 
     @cached_property
@@ -263,7 +265,7 @@ class MemoryNetwork(SequenceModel):
         if not wanted:
             return result.outputs, {}, after
         signals = {
-            **machine.signals(self.access, result.series),
+            **{name: signal(self.access, result.series) for name, signal in machine.SIGNALS.items()},
             "reads": result.outputs[..., size:].unflatten(-1, reading),
             **self._as_signals(self.access.layout.split(result.parameters)),
         }
