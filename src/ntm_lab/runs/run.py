@@ -1,6 +1,5 @@
 """A run: begun or taken up, trained, tested, reported."""
 
-import errno
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from ntm_lab.evaluation import evaluate, summary
 from ntm_lab.files import write_whole
 from ntm_lab.runs.build import build, build_trainer, open_loggers
 from ntm_lab.runs.config import CONFIG, RunError, leaves, one_line_errors, resolved, same_settings
-from ntm_lab.runs.folder import CHECKPOINT, RESULTS, VERSIONS, discard_if_empty, versions
+from ntm_lab.runs.folder import CHECKPOINT, RESULTS, VERSIONS, discard_if_empty, one_line_if_full, versions
 from ntm_lab.runs.resume import check_weights, last_checkpoint, resumable
 from ntm_lab.tasks.answers import measures_of
 from ntm_lab.tasks.difficulties import hardest
@@ -44,15 +43,12 @@ class Run(NamedTuple):
 
     def complete(self) -> dict[str, Any]:
         """Train, test and report; the results. RunError if a value is not finite or the disk is full."""
-        try:
-            self.fit()
-            return self.report(self.test())
-        except NonFiniteError as error:
-            raise RunError(str(error)) from error
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise RunError(f"{self.folder}: no space left on the disk; resume={self.folder} goes on") from error
+        with one_line_if_full(self.folder):
+            try:
+                self.fit()
+                return self.report(self.test())
+            except NonFiniteError as error:
+                raise RunError(str(error)) from error
 
     def test(self) -> list[dict[str, Any]]:
         """Rows of a test on fresh sequences."""
@@ -127,12 +123,13 @@ def start(config: DictConfig, hydra: DictConfig) -> Run:
     finally:
         discard_if_empty(made)
 
-    if checkpoint is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
-        write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
-    resumed_at = None if checkpoint is None else checkpoint["learner"]["sequences"]
-    trainer.loggers = open_loggers(config, folder, resumed_at)
+    with one_line_if_full(folder):
+        if checkpoint is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+            write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
+        resumed_at = None if checkpoint is None else checkpoint["learner"]["sequences"]
+        trainer.loggers = open_loggers(config, folder, resumed_at)
     return Run(folder, config, task, learner, trainer, resumed=checkpoint is not None)
 
 
