@@ -43,7 +43,7 @@ def lasting_output() -> Iterator[None]:
     A reader that has gone, such as ``head``, has seen enough: then neither.
     """
     before, lasting = sys.stdout, _Lasting(sys.stdout)
-    sys.stdout = lasting  # type: ignore[assignment]
+    sys.stdout = lasting
     try:
         yield
     finally:
