@@ -166,7 +166,10 @@ def files_of_at_most() -> Iterator[Callable[[int], None]]:
 
 @pytest.mark.parametrize(
     ("size", "kept"),
-    [(10_000, "there is no checkpoint yet"), (40_000, "the last checkpoint is intact, and resume={} goes on from there")],
+    [
+        (10_000, "there is no checkpoint yet"),
+        (40_000, "the last checkpoint is intact, and resume={} goes on from there"),
+    ],
     ids=["at once", "with the state of the optimizer"],
 )
 def test_a_full_disk_is_one_line_that_says_what_is_kept(
