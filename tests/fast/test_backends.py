@@ -166,7 +166,11 @@ def _exported(model: NTM, inputs: Tensor) -> Tensor:
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # PyTorch's own affair
-@pytest.mark.parametrize("transform", [_grad, _jvp, _dual, _exported], ids=lambda one: one.__name__.strip("_"))
+@pytest.mark.parametrize(
+    "transform",
+    [_grad, _jvp, _dual, pytest.param(_exported, marks=pytest.mark.slow)],
+    ids=["grad", "jvp", "dual", "exported"],
+)
 def test_auto_gives_way_to_transforms_of_pytorch(
     transform: Callable[[NTM, Tensor], Tensor], build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
