@@ -30,8 +30,8 @@ class Verdict(NamedTuple):
 
 
 def outcome_of_most(rate: Rate) -> str:
-    """Whether it holds for most seeds: reproduced if the interval of their share is above one half, not reproduced if it
-    is below; too few seeds if it is neither, or if there are fewer than five."""
+    """Whether it holds for most seeds: reproduced if the interval of their share is above one half, not reproduced if
+    it is below; too few seeds if it is neither, or if there are fewer than five."""
     if rate.trials < MIN_SEEDS or not (rate.is_most or rate.is_few):
         return TOO_FEW
     return REPRODUCED if rate.is_most else NOT_REPRODUCED

@@ -12,8 +12,8 @@ def judge(table: pd.DataFrame) -> Verdict:
     """Yes, no, or that it depends: whether those that begin with short sequences learn sooner than uniform.
 
     Learned is: less than 3 % of the bits wrong at a validation of all difficulties. Logrank tests in sequences and in
-    seconds, of every curriculum against uniform, adjusted after Holm for the task. It holds on a task if some curriculum
-    that begins short is sooner by one of the two; what that makes of the question: `outcome_under`.
+    seconds, of every curriculum against uniform, adjusted after Holm for the task. It holds on a task if some
+    curriculum that begins short is sooner by one of the two; what that makes of the question: `outcome_under`.
     """
     sizes = table.groupby(["task", "curriculum"]).size()
     if len(sizes) < len(TASKS) * len(CURRICULA) or sizes.min() < MIN_SEEDS:
