@@ -187,12 +187,15 @@ class Learner(pl.LightningModule):
         self.log_now(values)
 
     def log_now(self, values: Mapping[str, float]) -> None:
-        """Write values to every logger, at the number of sequences seen."""
-        running = 0.0 if self.round_started is None else time.perf_counter() - self.round_started
+        """Write values to every logger, at the number of sequences seen; the time it takes is no training."""
+        begun = time.perf_counter()
+        running = 0.0 if self.round_started is None else begun - self.round_started
         self.latest.update(values)
         progress = {"step": float(self.trainer.global_step), "seconds": self.seconds + running}
         for logger in self.loggers:
             logger.log_metrics({**progress, **values}, step=self.sequences)
+        if self.round_started is not None:
+            self.round_started += time.perf_counter() - begun
 
     # Validation
 
