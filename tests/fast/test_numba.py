@@ -398,6 +398,40 @@ def test_a_nan_goes_as_far_as_in_the_reference(
     assert all(map(torch.equal, *found))
 
 
+@pytest.mark.parametrize("upstream", [1.0, 1e28], ids=["gradients of 1", "large gradients"])
+def test_a_step_at_its_steepest_equals_the_reference_in_float32(build: Build, upstream: float) -> None:
+    """Slots of norm 0, where the cosine is steepest, beside large ones, with strength 96 and sharpness 100.
+
+    Over many such steps a gradient outgrows float32 in any order of operations, in one step it does not.
+    """
+    model = build("Recurrent", size=20, heads=(4, 2), memory=(8, 1), bounded=False)
+    fields = model.access.layout.split(model.heads.bias.data)
+    fields["strength"].fill_(96)
+    fields["sharpness"].fill_(99)  # to which the bound adds 1
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    memory = draw(64, 8, 1) * torch.logspace(-3, 2.5, 64, dtype=torch.float64).view(64, 1, 1)
+    memory[torch.rand(memory.shape, generator=generator) < 0.5] = 0
+    weighting = (30 * draw(64, 6, 8)).softmax(-1)
+    inputs, (of_logits, of_memory) = draw(64, 1, 5), (upstream * draw(64, 1, 4), upstream * draw(64, 8, 1))
+
+    def gradient(backend: str, dtype: torch.dtype) -> Tensor:
+        model.to(dtype).backend = backend
+        state = model.initial_state(64)
+        parts = [part.to(dtype).requires_grad_() for part in (memory, weighting)]
+        state = state._replace(access=state.access._replace(memory=parts[0], weighting=parts[1]))
+        logits, after = model(inputs.to(dtype), state)
+        total = (of_logits.to(dtype) * logits).sum() + (of_memory.to(dtype) * after.memory).sum()
+        return torch.cat([part.flatten(1) for part in torch.autograd.grad(total, parts)], 1).double()
+
+    found, expected = (gradient(backend, torch.float32) for backend in ("numba", "reference"))
+    assert expected.isfinite().all() and expected.abs().max() > 1e3 * upstream
+    assert float(((found - expected).norm(dim=1) / expected.norm(dim=1)).max()) < 1e-3
+
+
 @each_machine
 def test_one_compilation_for_each_type_serves_every_model(build: Build, machine: str) -> None:
     many = MANY_HEADS[machine]

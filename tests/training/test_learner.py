@@ -2,16 +2,20 @@
 
 import csv
 import itertools
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from ntm_lab.nn.controllers import Feedforward
 from ntm_lab.runs.run import Run
+from ntm_lab.training.learner import Learner
 from ntm_lab.types import Answer, Batch, Kind
 
 Started = Callable[..., Run]
@@ -54,6 +58,42 @@ def test_the_loss_is_the_mean_cost_in_bits_and_the_penalty(
     assert penalty > 0.01
     expected += penalised * penalty
     assert run.learner.training_step(batch, 0).item() == pytest.approx(expected, rel=1e-5)
+
+
+class Compiled(Feedforward):
+    """Takes half a second when it is called first, and draws noise."""
+
+    called = False
+
+    def forward(self, inputs: Tensor, state: Any) -> Any:
+        if not self.called:
+            self.called = True
+            time.sleep(0.5)
+        hidden, state = super().forward(inputs, state)
+        return hidden + 0 * torch.rand_like(hidden), state
+
+
+class Watch(pl.Callback):
+    """Notes the states of the generators when training begins."""
+
+    def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        assert isinstance(learner, Learner)
+        self.seen = torch.get_rng_state(), learner.data.sequence_generator.get_state()
+        assert all(part.grad is None for part in learner.parameters())
+
+
+def test_what_is_compiled_for_training_is_compiled_before_the_clock_starts(
+    started: Started, tiny_ntm: list[str]
+) -> None:
+    """And all else is as if that had not been: gradients, generators and the order of the sequences."""
+    run = started(*tiny_ntm, "controller=feedforward", "backend=reference", "max_sequences=4")
+    run.learner.model.controller.__class__ = Compiled
+    run.learner.model.controller.called = False
+    generators = torch.get_rng_state(), run.learner.data.sequence_generator.get_state()
+    run.trainer.callbacks.insert(0, Watch())
+    run.fit()
+    assert 0 < run.learner.seconds < 0.5
+    assert all(map(torch.equal, run.trainer.callbacks[0].seen, generators))
 
 
 def test_between_two_steps_no_graph_is_kept(started: Started, tiny_ntm: list[str]) -> None:

@@ -1,10 +1,11 @@
 """`ntm-lab …`, one module a command."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+
+from ntm_lab.cli.output import lasting_output
 
 COMMANDS = {
     "train": "train a model; the arguments are those of train.py, such as task=sort model=lstm",
@@ -36,10 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own = argparse.ArgumentParser(prog=f"ntm-lab {chosen.command}", description=COMMANDS[chosen.command])
     command.add_arguments(own)
     try:
-        command.run(own.parse_args(chosen.rest))
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with lasting_output():
+            command.run(own.parse_args(chosen.rest))
     except (ValueError, FileNotFoundError) as error:
         print(f"ntm-lab {chosen.command}: {error}", file=sys.stderr)
         return 2

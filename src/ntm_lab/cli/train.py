@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from ntm_lab.cli.output import lasting_output
 from ntm_lab.runs.config import NO_CHOICE, explain
 from ntm_lab.runs.jobs import claim
 from ntm_lab.runs.run import train
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str], conf: Path = CONF) -> None:
     wanted = os.environ.get(FULL_ERROR, "0")
     os.environ[FULL_ERROR] = "1"  # or Hydra would print errors in its own way, which takes more lines
     try:
-        run()
+        with lasting_output():
+            run()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if wanted == "1" or not _of_settings(error):
             raise

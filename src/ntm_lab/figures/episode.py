@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ntm_lab.figures.style import Picture
 from ntm_lab.types import Answer, Batch, Kind, SequenceModel, Task
 
 VECTORS = {"add": "vectors written (add)", "reads": "vectors read"}  # keys and other vectors only say how to get there
@@ -69,7 +70,7 @@ def draw_trace(
     heights = [panel.height for panel in (*panels, *last)]
     steps = batch.inputs.shape[1]
     size = (min(16, max(8, 2.5 + 0.14 * steps)), 0.95 * sum(heights) + 1.2)  # inches
-    figure = Figure(size, dpi=130, layout="constrained")
+    figure = Picture(size, dpi=130, layout="constrained")
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     figure.suptitle(fill(title, round(10 * size[0])))  # some ten letters an inch
     for panel, axis in zip((*panels, *last), axes, strict=True):

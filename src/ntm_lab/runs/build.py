@@ -1,21 +1,25 @@
 """From settings to objects: the task, the learner with all its parts, the trainer and the loggers."""
 
 import logging
+import shlex
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from ntm_lab.checks import at_least, number, positive
 from ntm_lab.runs.folder import CHECKPOINT
 from ntm_lab.training.checkpoints import LastCheckpoint, WholeCheckpointIO
 from ntm_lab.training.learner import Learner
+from ntm_lab.training.loggers import RunLog, check_installed
 from ntm_lab.types import Task
 
 MOST_THREADS = 1024  # of torch, which crashes with more than the system allows
@@ -28,6 +32,7 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # a near-empty memory is full of denormals: slow, and worth nothing
     task = instantiate(config.task)
+    check_installed(config.logger)
     at_least("test.sequences", config.test.sequences, 1)
     for difficulty in config.test.difficulties or []:
         _check_difficulty(task, difficulty)
@@ -100,4 +105,20 @@ def build_trainer(config: DictConfig, folder: Path, steps: int) -> pl.Trainer:
 
 def open_loggers(config: DictConfig, folder: Path, resumed_at: int | None = None) -> list[Logger]:
     """The loggers of a run, which begin to write to its folder; ``resumed_at`` sequences, if it is resumed."""
-    return [make(folder, resumed_at) for make in instantiate(config.logger).values()]
+    loggers = [make(folder, resumed_at) for make in instantiate(config.logger).values()]
+    for logger in loggers:
+        if resumed_at is None and isinstance(logger, RunLog):
+            command = shlex.join(["python", "train.py", *config.overrides])
+            logger.begin(command, cast(dict[str, Any], OmegaConf.to_container(config)))
+    return loggers
+
+
+def told_apart_by(config: DictConfig) -> dict[str, Any]:
+    """The settings by which runs are told apart: task, model, seed, and what was asked for."""
+    told: dict[str, Any] = {"task": config.choices.task, "model": config.choices.model, "seed": config.seed}
+    for override in OverridesParser.create().parse_overrides([*config.overrides]):
+        key = override.get_key_element().lstrip("+~")
+        if not key.startswith(("hydra.", "logger", "callbacks")):
+            value = None if override.is_delete() else override.value()
+            told[key] = value if isinstance(value, int | float | str) else str(value)
+    return told

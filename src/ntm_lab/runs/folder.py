@@ -4,6 +4,7 @@
 files, ``episode.png`` and, once the run has ended, ``results.json``.
 """
 
+import errno
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from omegaconf import DictConfig
 
 from ntm_lab.runs.config import CONFIG, RunError
 
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # no more of a disk, of a quota, of a file
 VERSIONS, RESULTS, CHECKPOINT = "versions.json", "results.json", "checkpoints/last.ckpt"
 PACKAGES = (
     "ntm_lab",
@@ -62,6 +64,22 @@ def check_writable(key: str, folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise RunError(f"{key}={folder}: cannot be written ({error.strerror}); give a folder that can") from error
+
+
+@contextmanager
+def one_line_if_full(folder: Path) -> Iterator[None]:
+    """A disk with no space left for a run is a RunError, which says what is there."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        kept = (
+            f"the last checkpoint is intact, and resume={folder} goes on from there"
+            if (folder / CHECKPOINT).is_file()
+            else "there is no checkpoint yet"
+        )
+        raise RunError(f"{folder}: cannot be written ({error.strerror}); {kept}") from error
 
 
 def check_complete(folder: Path) -> None:

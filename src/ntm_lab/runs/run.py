@@ -1,6 +1,5 @@
 """A run: begun or taken up, trained, tested, reported."""
 
-import errno
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,17 +7,17 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from ntm_lab.evaluation import evaluate, summary
 from ntm_lab.files import write_whole
-from ntm_lab.runs.build import build, build_trainer, open_loggers
-from ntm_lab.runs.config import CONFIG, RunError, leaves, one_line_errors, resolved, same_settings
-from ntm_lab.runs.folder import CHECKPOINT, RESULTS, VERSIONS, discard_if_empty, versions
+from ntm_lab.runs.build import build, build_trainer, open_loggers, told_apart_by
+from ntm_lab.runs.config import CONFIG, RunError, one_line_errors, resolved, same_settings
+from ntm_lab.runs.folder import CHECKPOINT, RESULTS, VERSIONS, discard_if_empty, one_line_if_full, versions
 from ntm_lab.runs.resume import check_weights, last_checkpoint, resumable
 from ntm_lab.tasks.answers import measures_of
 from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.training.learner import Learner
+from ntm_lab.training.loggers import RunLog
 from ntm_lab.training.nonfinite import NonFiniteError
 from ntm_lab.types import Task
 
@@ -44,15 +43,12 @@ class Run(NamedTuple):
 
     def complete(self) -> dict[str, Any]:
         """Train, test and report; the results. RunError if a value is not finite or the disk is full."""
-        try:
-            self.fit()
-            return self.report(self.test())
-        except NonFiniteError as error:
-            raise RunError(str(error)) from error
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise RunError(f"{self.folder}: no space left on the disk; resume={self.folder} goes on") from error
+        with one_line_if_full(self.folder):
+            try:
+                self.fit()
+                return self.report(self.test())
+            except NonFiniteError as error:
+                raise RunError(str(error)) from error
 
     def test(self) -> list[dict[str, Any]]:
         """Rows of a test on fresh sequences."""
@@ -79,11 +75,11 @@ class Run(NamedTuple):
             "overlap": learner.data.overlaps(),
         }
         write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
+        scores = {measure.name: test[0][measure.name] for measure in measures_of(test[0])} if test else {}
         for logger in self.trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):  # its table of runs, by settings and result
-                first = {f"hp/{measure.name}": test[0][measure.name] for measure in measures_of(test[0])}
-                logger.log_hyperparams(_plain(self.config), first | {"hp/seconds": learner.seconds})
-                logger.finalize("success")
+            if isinstance(logger, RunLog):
+                table = summary(results, self.folder).strip()
+                logger.end(told_apart_by(self.config), scores | {"seconds": learner.seconds}, table)
         return results
 
 
@@ -127,19 +123,11 @@ def start(config: DictConfig, hydra: DictConfig) -> Run:
     finally:
         discard_if_empty(made)
 
-    if checkpoint is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
-        write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
-    resumed_at = None if checkpoint is None else checkpoint["learner"]["sequences"]
-    trainer.loggers = open_loggers(config, folder, resumed_at)
+    with one_line_if_full(folder):
+        if checkpoint is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+            write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
+        resumed_at = None if checkpoint is None else checkpoint["learner"]["sequences"]
+        trainer.loggers = open_loggers(config, folder, resumed_at)
     return Run(folder, config, task, learner, trainer, resumed=checkpoint is not None)
-
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    """The settings for TensorBoard's table of runs, without those that only say what class serves them."""
-    return {
-        key: value if isinstance(value, int | float | str) else str(value)
-        for key, value in leaves(config)
-        if not key.split(".")[-1].startswith("_") and not key.startswith(("callbacks.", "logger."))
-    }

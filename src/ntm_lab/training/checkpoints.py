@@ -1,5 +1,6 @@
 """Checkpoints that are on disk whole or not at all, and hold plain values only."""
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ class WholeCheckpointIO(TorchCheckpointIO):
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.partial")
+        whole = io.BytesIO()  # on a full disk torch.save would end in an error of its own, which does not say so
+        torch.save(checkpoint, whole)
         try:
             with partial.open("wb") as file:
-                torch.save(checkpoint, file)
+                file.write(whole.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(target)

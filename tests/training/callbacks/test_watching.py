@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from ntm_lab.runs.run import Run
+from ntm_lab.training.callbacks import ProgressBar
 
 
 @pytest.mark.parametrize("model", ["ntm", "lstm"])
@@ -45,3 +48,30 @@ def test_the_bar_shows_sequences_cost_and_wrong_bits(
     assert "24/24" in last
     for shown in ("cost=", "wrong bits=", "val cost=", "val wrong bits="):
         assert shown in last
+
+
+DESCENT = ["schedule=until_solved", "schedule.below=1e9", "schedule.sequences=12", "schedule.solved=1e9"]
+
+
+class Ends(pl.Callback):
+    """Notes where the bar ends, at every validation."""
+
+    def __init__(self, progress: Any) -> None:
+        self.progress = progress
+        self.seen: list[int] = []
+
+    def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        self.seen.append(self.progress.bar.total)
+
+
+@pytest.mark.parametrize(("stop", "ends"), [("1e9", [20, 20, 24]), ("null", [40] * 5)], ids=["may stop", "budget"])
+def test_the_bar_ends_where_the_run_will(
+    stop: str, ends: list[int], started: Callable[..., Run], tiny_ntm: list[str]
+) -> None:
+    """Learned at the first validation, after 8 sequences, so that the descent ends after 20, and the run after 24."""
+    overrides = [part for part in tiny_ntm if not part.startswith("max_sequences")]
+    run = started(*overrides, "callbacks=progress", *DESCENT, "max_sequences=40", f"stop_at_cost={stop}")
+    watch = Ends(next(one for one in run.trainer.callbacks if isinstance(one, ProgressBar)))
+    run.trainer.callbacks.append(watch)
+    run.fit()
+    assert watch.seen == ends

@@ -8,18 +8,18 @@ import numpy as np
 import pytorch_lightning as pl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from ntm_lab.checks import at_least
 from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.training.learner import Learner
+from ntm_lab.training.loggers import RunLog
 from ntm_lab.types import Batch
 
 
 class Pictures(pl.Callback):
     """Draws the first of the hardest validation sequences every ``every`` validations, and when training ends.
 
-    Goes to TensorBoard; the newest one is also ``episode.png`` in the run's folder.
+    Goes to the loggers that show pictures; the newest one is also ``episode.png`` in the run's folder.
 
     Args:
         draw: makes the figure from the model, the task, a batch of one sequence, and a ``title``.
@@ -52,5 +52,5 @@ class Pictures(pl.Callback):
         image = np.asarray(canvas.buffer_rgba())
         plt.imsave(Path(trainer.default_root_dir) / "episode.png", image)
         for logger in learner.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("episode", image[..., :3], learner.sequences, dataformats="HWC")
+            if isinstance(logger, RunLog):
+                logger.show("episode", image[..., :3], learner.sequences)
