@@ -38,6 +38,13 @@ def make(task: Task | None = None, curriculum: Callable[[Task], Any] = Uniform, 
     return Data(task, curriculum(task), seed=seed, **given)
 
 
+def trainer_of(rank: int = 0, processes: int = 1, accumulated: int = 1, step: int = 0) -> Any:
+    """What Data asks of the trainer, in one of several processes."""
+    return SimpleNamespace(
+        global_step=step, global_rank=rank, world_size=processes, accumulate_grad_batches=accumulated
+    )
+
+
 def same(one: Batch, other: Batch) -> bool:
     return all(torch.equal(left, right) for left, right in zip(one, other, strict=True))
 
@@ -166,8 +173,7 @@ def test_labels_sort_as_numbers_do() -> None:
 def test_the_rounds_add_up_to_the_budget(max_sequences: int, batch_size: int, validate_every: int) -> None:
     """One loader a round; the last is as long as what is left, and a round is `validate_every` rounded up."""
     data = make(max_sequences=max_sequences, batch_size=batch_size, validate_every=validate_every)
-    trainer = SimpleNamespace(global_step=0)
-    data.trainer = trainer  # type: ignore[assignment]
+    trainer = data.trainer = trainer_of()  # type: ignore[assignment]
     rounds = []
     while trainer.global_step < data.total_steps:
         loader = data.train_dataloader()
@@ -183,7 +189,7 @@ def test_the_rounds_add_up_to_the_budget(max_sequences: int, batch_size: int, va
 def test_batches_are_drawn_when_they_are_asked_for() -> None:
     """Not one ahead of time: the curriculum must have heard of the batch before."""
     data = make()
-    data.trainer = SimpleNamespace(global_step=0)  # type: ignore[assignment]
+    data.trainer = trainer_of()  # type: ignore[assignment]
     iterator = iter(data.train_dataloader())
     assert sum(data.counts.values()) == 0
     next(iterator)

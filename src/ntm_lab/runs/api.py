@@ -1,6 +1,7 @@
 """`ntm_lab.train`: a run from Python, in a notebook too."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -91,7 +92,9 @@ def train(
             results = run.complete()
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(explain(error, asked)) from error
-        except SystemExit as error:  # how the trainer ends after an interrupt
+        except SystemExit as error:
+            if error.code != 128 + signal.SIGINT:
+                raise
             raise KeyboardInterrupt from error
     return TrainedRun(run.folder, results, run.learner.model.eval(), run.task, run.config)
 
