@@ -12,12 +12,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning.utilities import rank_zero_only
 
 from ntm_lab.runs.config import NO_CHOICE, explain
 from ntm_lab.runs.jobs import claim
 from ntm_lab.runs.run import train
 from ntm_lab.runs.search import CONF
+from ntm_lab.runs.trainer import is_first
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str], conf: Path = CONF) -> None:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if wanted == "1" or not _of_settings(error):
             raise
-        sys.exit(explain(error, arguments) if rank_zero_only.rank == 0 else 1)  # one of several processes says it
+        sys.exit(explain(error, arguments) if is_first() else 1)
     finally:
         os.environ[FULL_ERROR] = wanted
 

@@ -90,6 +90,7 @@ def train(
                 check_writable("folder", made)
             run = start(config, hydra)
             results = run.complete()
+            assert results is not None  # as this is the only process
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(explain(error, asked)) from error
         except SystemExit as error:

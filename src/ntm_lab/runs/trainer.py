@@ -1,8 +1,10 @@
-"""The trainer of a run: which of Lightning's arguments it takes, who ends it, and in which group of processes it runs."""
+"""The trainer of a run: which of Lightning's arguments are served, who ends a run, and how processes share one."""
 
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -15,6 +17,7 @@ from hydra.utils import instantiate
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ProgressBar, Timer
+from pytorch_lightning.utilities import rank_zero_only
 
 from ntm_lab.checks import at_least, number, one_of
 from ntm_lab.runs.config import RunError
@@ -86,6 +89,46 @@ class TimeLimit(Timer):
             super().on_train_batch_end(trainer, *args, **kwargs)
 
 
+class SignalsBetweenSteps(pl.Callback):
+    """Puts off what Lightning does at a signal (end, or save and requeue on SLURM) until a step has ended in all
+    processes: its handlers wait for the other processes, which may be in the middle of something else.
+    """
+
+    SIGNALS = tuple(
+        getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP") if hasattr(signal, name)
+    )
+
+    def __init__(self) -> None:
+        self.handlers: dict[int, Callable[[int, Any], Any]] = {}  # Lightning's, of signals that have not come yet
+        self.come: set[int] = set()
+
+    def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for signum in self.SIGNALS:
+            handler = signal.getsignal(signum)
+            if callable(handler):
+                self.handlers[signum] = handler
+                signal.signal(signum, lambda signum, frame: self.come.add(signum))  # until Lightning sets all back
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        self._act(trainer)
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        self._act(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        self._act(trainer)
+
+    def _act(self, trainer: pl.Trainer) -> None:
+        if not self.handlers or (trainer.world_size == 1 and not self.come):
+            return
+        come = torch.tensor([signum in self.come for signum in self.handlers], device=trainer.strategy.root_device)
+        come = trainer.strategy.reduce(come.int(), reduce_op="max")
+        for signum in [signum for signum, here in zip(self.handlers, come.tolist(), strict=True) if here]:
+            self.handlers.pop(signum)(signum, None)
+
+
 class Trainer(pl.Trainer):
     """Lightning's, which remembers who was the first to ask for the end of the run."""
 
@@ -93,7 +136,7 @@ class Trainer(pl.Trainer):
     asked_by: object = None  # a callback or the learner
     names: Mapping[int, str]  # what a callback is called in the config, by its id
 
-    @property  # type: ignore[override]
+    @property
     def should_stop(self) -> bool:
         """Whether the run ends after this step, with a validation and a checkpoint."""
         return self._should_stop
@@ -105,12 +148,12 @@ class Trainer(pl.Trainer):
         self._should_stop = wish
 
     def stopped_by(self, learner: Learner) -> str:
-        """The setting that ended training: ``stop_at_cost``, ``max_sequences``, ``max_minutes``, ``callbacks.NAME``, …"""
+        """What ended training: ``stop_at_cost``, ``max_sequences``, ``max_minutes``, ``callbacks.NAME``, …"""
         if learner.solved:
             return "stop_at_cost"
         if self.global_step >= learner.data.total_steps:
             return "max_sequences"
-        if self.fast_dev_run:
+        if getattr(self, "fast_dev_run", False):
             return "trainer.fast_dev_run"
         return self.names.get(id(self.asked_by), type(self.asked_by).__name__)
 
@@ -137,7 +180,7 @@ def build_trainer(config: DictConfig, folder: Path, learner: Learner, alone: boo
             **{"enable_model_summary": False} | arguments,
             default_root_dir=folder,
             logger=False,
-            callbacks=[*callbacks.values(), limit, LastCheckpoint(folder / CHECKPOINT)],
+            callbacks=[SignalsBetweenSteps(), *callbacks.values(), limit, LastCheckpoint(folder / CHECKPOINT)],
             plugins=plugins,
             max_epochs=-1,
             max_steps=learner.data.total_steps,
@@ -229,11 +272,18 @@ def first_decides(trainer: pl.Trainer, decide: Callable[[], Outcome]) -> Outcome
             outcome = decide()
         except RunError as error:
             refused = str(error)
-    if refused is None or _environment(trainer).creates_processes_externally:
+    launcher = trainer.strategy.launcher
+    if launcher and (refused is None or _environment(trainer).creates_processes_externally):
         threads = torch.get_num_threads()
-        trainer.strategy.launcher.launch(trainer.strategy.setup_environment, trainer=trainer)
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        launcher.launch(trainer.strategy.setup_environment, trainer=trainer)
         torch.set_num_threads(threads)  # which the launcher sets, the first time
         outcome, refused = trainer.strategy.broadcast((outcome, refused))
     if refused is not None:
         raise RunError(refused)
     return cast(Outcome, outcome)
+
+
+def is_first() -> bool:
+    """Whether this is the first process of a run, known also before there is a trainer."""
+    return getattr(rank_zero_only, "rank", 0) == 0

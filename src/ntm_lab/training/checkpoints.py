@@ -32,7 +32,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps one checkpoint: of the untrained model, then of every validation, when all other callbacks have heard it."""
+    """Keeps one checkpoint: of the untrained model, then of every validation, when all other callbacks heard of it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

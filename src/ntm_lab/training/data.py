@@ -122,8 +122,8 @@ class Data(pl.LightningDataModule):
         """ValueError if a batch cannot be divided into equal parts."""
         if self.batch_size % (processes * accumulated):
             raise ValueError(
-                f"data.batch_size={self.batch_size}: must be a multiple of processes × trainer.accumulate_grad_batches, "
-                f"{processes} × {accumulated}"
+                f"data.batch_size={self.batch_size}: must be a multiple of {processes * accumulated}, "
+                f"{processes} processes × trainer.accumulate_grad_batches={accumulated}"
             )
 
     def setup(self, stage: str) -> None:

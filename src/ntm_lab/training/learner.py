@@ -40,8 +40,8 @@ class Learner(pl.LightningModule):
 
     The run ends when the validation cost stays below ``stop_at_cost`` (None: never) and the schedule has finished.
     Everything it logs is an average over the steps since the last time, against the number of sequences seen; the
-    columns ``step`` and ``seconds`` (of training alone) allow the other two axes. Callbacks can monitor what a validation
-    logs, such as ``val/cost``.
+    columns ``step`` and ``seconds`` (of training alone) allow the other two axes. Callbacks can monitor what a
+    validation logs, such as ``val/cost``.
 
     Several processes compute parts of every batch; costs, measures and gradients are those of the whole batch.
 
@@ -196,8 +196,8 @@ class Learner(pl.LightningModule):
 
     def _of_all(self, costs: list[Tensor]) -> Tensor:
         """The costs (B,) of a batch of which each process has computed parts."""
-        gathered = self.all_gather(torch.cat(costs))
-        return gathered if self.data.processes == 1 else self.data.in_order(cast(Tensor, gathered))
+        own = torch.cat(costs)
+        return own if self.data.processes == 1 else self.data.in_order(_gather(own))
 
     def _log_training(self) -> None:
         *sums, steps = self.trainer.strategy.reduce(self.sums, reduce_op="mean").tolist()
@@ -262,8 +262,8 @@ class Learner(pl.LightningModule):
 
     @property
     def _in_turn(self) -> bool:
-        """Whether a validation ends a round. Of one because of a sudden end nobody hears, lest the run goes on otherwise
-        than it would have without that end."""
+        """Whether a validation ends a round. A sudden end has one too, which nobody hears: the run goes on as if there
+        had been no end."""
         step = self.trainer.global_step
         return not (self.trainer.should_stop and step % self.data.round_steps and step < self.data.total_steps)
 
@@ -323,7 +323,7 @@ class Learner(pl.LightningModule):
     def _stop_nonfinite(self, what: str, batch: Batch) -> None:
         step = self.trainer.global_step + self.training  # while training, the step under way
         if self.data.processes > 1:  # all come here
-            batch = Batch(*(cast(Tensor, self.all_gather(part)).flatten(0, 1) for part in batch))
+            batch = Batch(*(_gather(part).flatten(0, 1) for part in batch))
         if not self.trainer.is_global_zero:
             raise NonFiniteError(what)
         stop_nonfinite(f"{what} at step {step}", self.model, batch, self.trainer.default_root_dir)
@@ -332,6 +332,13 @@ class Learner(pl.LightningModule):
 def widened(values: Tensor) -> Tensor:
     """Values of half precision in float32, in which costs are added up."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def _gather(part: Tensor) -> Tensor:
+    """A tensor of the same shape from each of P processes -> (P, …)."""
+    parts = [torch.empty_like(part) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(parts, part)
+    return torch.stack(parts)
 
 
 def _mean(values: Sequence[float]) -> float:
