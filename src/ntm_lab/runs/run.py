@@ -44,6 +44,9 @@ class Run(NamedTuple):
         go on.
         """
         checkpoint = self.folder / CHECKPOINT if self.resumed else None
+        if self.trainer.is_global_zero:
+            for left in self.folder.glob("hpc_ckpt_*.ckpt"):  # by Lightning, when SLURM took the machine away
+                left.unlink()
         try:
             self.trainer.fit(self.learner, datamodule=self.learner.data, ckpt_path=checkpoint, weights_only=True)
         except SIGTERMException:

@@ -84,6 +84,10 @@ class TimeLimit(Timer):
         super().__init__(duration, verbose=False)
         self.name = name
 
+    def on_fit_start(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        if trainer.ckpt_path is not None:  # a new run makes a step, whatever the limit
+            super().on_fit_start(trainer, *args, **kwargs)
+
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         if not trainer.fit_loop._should_accumulate():
             super().on_train_batch_end(trainer, *args, **kwargs)
@@ -273,7 +277,8 @@ def first_decides(trainer: pl.Trainer, decide: Callable[[], Outcome]) -> Outcome
         except RunError as error:
             refused = str(error)
     launcher = trainer.strategy.launcher
-    if launcher and (refused is None or _environment(trainer).creates_processes_externally):
+    others_wait = _environment(trainer).creates_processes_externally or trainer.num_nodes > 1
+    if launcher and (refused is None or others_wait):
         threads = torch.get_num_threads()
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         launcher.launch(trainer.strategy.setup_environment, trainer=trainer)
