@@ -150,6 +150,12 @@ def test_what_is_not_served_is_refused(
         built(**arguments)
 
 
+def test_the_config_of_an_older_run_is_understood(built: Callable[..., Any]) -> None:
+    assert built(_target_="pytorch_lightning.Trainer", _partial_=True).max_steps == 6
+    with pytest.raises(ValueError, match=r"^trainer\._target_=mine\.Trainer: is no argument"):
+        built(_target_="mine.Trainer")
+
+
 def test_a_refusal_leaves_nothing_behind(train: Train, tiny_ntm: list[str], tmp_path: Path) -> None:
     ended = train(*tiny_ntm, "+trainer.gradient_clip_val=0.1", f"hydra.run.dir={tmp_path / 'run'}")
     assert ended.status != 0 and not (tmp_path / "run").exists()
@@ -177,10 +183,10 @@ def test_a_run_is_trained_tested_and_resumed_in_its_precision(
     precision: str, train: Train, tiny_ntm: list[str], whole: Path, ending: Path
 ) -> None:
     """Also with all callbacks, which compute something of their own; results are near those of float32."""
-    settings = [*tiny_ntm, *SETTINGS, "callbacks=default", f"+trainer.precision={precision}"]
+    settings = [*tiny_ntm, *SETTINGS, f"+trainer.precision={precision}"]
     once, twice = ending / "once", ending / "twice"
-    for command in ([*settings, f"hydra.run.dir={once}"], [*settings, *at(6), f"hydra.run.dir={twice}"]):
-        ended = train(*command)
+    for folder, further in ((once, ["callbacks=default"]), (twice, at(6))):
+        ended = train(*settings, *further, f"hydra.run.dir={folder}")
         assert ended.status == 0, ended.err
     assert train(f"resume={twice}").status == 0
     assert {weight.dtype for weight in state(once)["state_dict"].values()} == {PRECISIONS[precision]}
@@ -348,24 +354,41 @@ def test_jobs_of_a_sweep_are_one_process_each(train: Train, tiny_ntm: list[str],
     assert [*tmp_path.rglob("config.yaml")] == []
 
 
-def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([*sys.path, str(folder)])}
-    line = [sys.executable, str(ROOT / "train.py"), *arguments]
-    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+def begin(*arguments: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
+    path = os.pathsep.join([*sys.path, str(folder)])
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    try:
+        out, err = process.communicate(timeout=240)
+    finally:
+        process.kill()
+    return process.returncode, out, err
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(tiny_ntm: list[str], whole: Path, ending: Path) -> None:
-    """They are ended by a signal in the second round, and go on."""
+def test_two_processes_train_as_one(train: Train, tiny_ntm: list[str], whole: Path, ending: Path) -> None:
+    """Started by Lightning, ended by a signal in the second round, taken up by two tasks of SLURM, then by one."""
     folder = ending / "run"
     settings = [*tiny_ntm, *SETTINGS, *at(6, "15"), "trainer.devices=2", f"hydra.run.dir={folder}"]
-    ended = command(*settings, folder=ending)
-    assert ended.returncode == 143, ended.stderr
-    assert ended.stdout.count("goes on from the last validation") == 1 and ended.stderr == ""
+    status, out, err = end(begin(*settings, folder=ending))
+    assert (status, err) == (143, "") and out.count("goes on from the last validation") == 1
     assert state(folder)["global_step"] == 4
-    again = command(f"resume={folder}", folder=ending)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.count("ended by max_sequences") == 1
+
+    tasks = SLURM | {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}
+    ranks = [tasks | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank} for rank in ("0", "1")]
+    (first, second) = [end(each) for each in [begin(f"resume={folder}", folder=ending, **rank) for rank in ranks]]
+    assert first[0] == second[0] == 0, first[2] + second[2]
+    assert "ended by max_sequences" in first[1] and second[1:] == ("", "")
     assert results(folder)["sequences"] == 48 and agree(folder, whole)
-    alone = command(f"resume={folder}", "trainer.devices=1", "test.sequences=5", folder=ending)
-    assert alone.returncode == 0 and results(folder)["test"][0]["n"] == 5
+
+    assert train(f"resume={folder}", "trainer.devices=1", "test.sequences=5").status == 0
+    assert results(folder)["test"][0]["n"] == 5

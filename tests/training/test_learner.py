@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -215,6 +216,19 @@ def test_seconds_are_of_training_and_grow(started: Started, tiny_ntm: list[str])
     seconds = [row["seconds"] for row in rows(run.folder, "seconds")]
     assert seconds[0] > 0 and seconds == sorted(seconds)
     assert seconds[-1] == run.learner.seconds
+
+
+def test_it_trains_with_any_trainer(
+    started: Started, tiny_ntm: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning's own, which by default validates two batches first."""
+    learner = started(*tiny_ntm).learner
+    monkeypatch.chdir(tmp_path)
+    trainer = pl.Trainer(max_steps=10, accelerator="cpu", log_every_n_steps=1, enable_model_summary=False)
+    trainer.fit(learner, datamodule=learner.data)
+    assert learner.sequences == 40 == sum(learner.data.counts.values())
+    assert trainer.callback_metrics["val/cost"] == pytest.approx(learner.latest["val/cost"])
+    assert not [*tmp_path.rglob("nonfinite*")]
 
 
 @pytest.mark.parametrize("model", ["ntm", "lstm"])
