@@ -100,8 +100,8 @@ def test_between_two_steps_no_graph_is_kept(started: Started, tiny_ntm: list[str
     """It would hold all that a step saved for backward."""
     run = started(*tiny_ntm, "max_sequences=4")
     run.fit()
-    kept = [value for value in vars(run.learner).values() if isinstance(value, Tensor)]
-    assert len(run.learner.costs) == 4 and not any(value.requires_grad for value in kept)
+    kept = [value for value in (*vars(run.learner).values(), *run.learner.costs) if isinstance(value, Tensor)]
+    assert len(torch.cat(run.learner.costs)) == 4 and not any(value.requires_grad for value in kept)
 
 
 def test_a_penalty_waits_for_the_descent_and_grows_with_it(started: Started, tiny_ntm: list[str]) -> None:
@@ -255,6 +255,19 @@ def test_seconds_are_of_training_and_grow(started: Started, tiny_ntm: list[str])
     seconds = [row["seconds"] for row in rows(run.folder, "seconds")]
     assert seconds[0] > 0 and seconds == sorted(seconds)
     assert seconds[-1] == run.learner.seconds
+
+
+def test_it_trains_with_any_trainer(
+    started: Started, tiny_ntm: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning's own, which by default validates two batches first."""
+    learner = started(*tiny_ntm).learner
+    monkeypatch.chdir(tmp_path)
+    trainer = pl.Trainer(max_steps=10, accelerator="cpu", log_every_n_steps=1, enable_model_summary=False)
+    trainer.fit(learner, datamodule=learner.data)
+    assert learner.sequences == 40 == sum(learner.data.counts.values())
+    assert trainer.callback_metrics["val/cost"] == pytest.approx(learner.latest["val/cost"])
+    assert not [*tmp_path.rglob("nonfinite*")]
 
 
 @pytest.mark.parametrize("model", ["ntm", "lstm"])

@@ -1,5 +1,6 @@
 """`ntm-lab train …`: train a model; the arguments are Hydra's, as of `python train.py`."""
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from ntm_lab.runs.config import NO_CHOICE, explain
 from ntm_lab.runs.jobs import claim
 from ntm_lab.runs.run import train
 from ntm_lab.runs.search import CONF
+from ntm_lab.runs.trainer import is_first
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -26,7 +28,13 @@ def main(arguments: Sequence[str], conf: Path = CONF) -> None:
 
     What is wrong with the settings ends the process with one line; with HYDRA_FULL_ERROR=1 it is a traceback.
     """
-    run = hydra.main(config_path=str(conf.resolve()), config_name="config", version_base="1.3")(job)
+    command = sys.argv[:]
+
+    def as_called(config: DictConfig) -> float:
+        sys.argv[:] = command  # by which the trainer starts further processes
+        return job(config)
+
+    run = hydra.main(config_path=str(conf.resolve()), config_name="config", version_base="1.3")(as_called)
     sys.argv[1:] = arguments
     wanted = os.environ.get(FULL_ERROR, "0")
     os.environ[FULL_ERROR] = "1"  # or Hydra would print errors in its own way, which takes more lines
@@ -36,17 +44,20 @@ def main(arguments: Sequence[str], conf: Path = CONF) -> None:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if wanted == "1" or not _of_settings(error):
             raise
-        sys.exit(explain(error, arguments))
+        sys.exit(explain(error, arguments) if is_first() else 1)
     finally:
         os.environ[FULL_ERROR] = wanted
 
 
 def job(config: DictConfig) -> float:
-    """Train, or take what a job of a sweep found out before; what a search minimises is the cost of the first test."""
+    """Train, or take what a job of a sweep found out before; what a search minimises is the cost of the first test.
+
+    Only the first of several processes has results.
+    """
     node = cast(DictConfig, HydraConfig.get())
     with claim(config, node) as found:
         results = found or train(config, node)
-    return float(results["test"][0]["cost_bits"])
+    return math.nan if results is None else float(results["test"][0]["cost_bits"])
 
 
 def _of_settings(error: Exception) -> bool:

@@ -10,7 +10,7 @@ from ntm_lab.checks import at_least
 from ntm_lab.evaluation.scores import Scores, brief, detailed
 from ntm_lab.tasks.answers import check_targets
 from ntm_lab.tasks.difficulties import seeded
-from ntm_lab.types import Difficulty, SequenceModel, Task
+from ntm_lab.types import Batch, Difficulty, SequenceModel, Task
 
 STEPS_AT_ONCE = 10_000  # sequences × steps drawn at once, which bounds what inputs, outputs and scores take
 CELLS_AT_ONCE = 2**24  # sequences × slots × width in one forward pass: a memory and a few copies of it, 64 MB each
@@ -75,6 +75,7 @@ def evaluate(
             batch = examples.sample(count, difficulty, generator)
             if not parts:
                 check_targets(task, batch)
+            batch = _as_precise(batch, model)
             parts.append(Scores.of(_outputs(model, batch.inputs), batch, task.solve(batch), task))
             remaining -= count
             advance(count)
@@ -86,10 +87,18 @@ def evaluate(
     return rows
 
 
+def _as_precise(batch: Batch, model: SequenceModel) -> Batch:
+    """The batch in float64 if that is the model's type; scores are not taken in half precision."""
+    if next(model.parameters()).dtype != torch.float64:
+        return batch
+    return Batch(*(part.double() if part.is_floating_point() else part for part in batch))
+
+
 def _outputs(model: SequenceModel, inputs: Tensor) -> Tensor:
     """Outputs (B, T, O) on the CPU, of as many sequences at once as memory allows."""
-    device = next(model.parameters()).device
+    weights = next(model.parameters())
     count = len(inputs)
     if model.slots and model.slot_width:
         count = max(1, CELLS_AT_ONCE // (model.slots * model.slot_width))
-    return torch.cat([model(part.to(device))[0].cpu() for part in inputs.split(count)])
+    outputs = torch.cat([model(part.to(weights))[0].cpu() for part in inputs.split(count)])
+    return outputs.to(inputs.dtype)

@@ -1,6 +1,7 @@
 """`ntm_lab.train`: a run from Python, in a notebook too."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -89,9 +90,12 @@ def train(
                 check_writable("folder", made)
             run = start(config, hydra)
             results = run.complete()
+            assert results is not None  # as this is the only process
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(explain(error, asked)) from error
-        except SystemExit as error:  # how the trainer ends after an interrupt
+        except SystemExit as error:
+            if error.code != 128 + signal.SIGINT:
+                raise
             raise KeyboardInterrupt from error
     return TrainedRun(run.folder, results, run.learner.model.eval(), run.task, run.config)
 

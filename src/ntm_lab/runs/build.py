@@ -1,14 +1,11 @@
-"""From settings to objects: the task, the learner with all its parts, the trainer and the loggers."""
+"""From settings to objects: the task, the learner with all its parts, and the loggers."""
 
-import logging
 import shlex
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import pytorch_lightning as pl
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
@@ -16,8 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from ntm_lab.checks import at_least, number, positive
-from ntm_lab.runs.folder import CHECKPOINT
-from ntm_lab.training.checkpoints import LastCheckpoint, WholeCheckpointIO
 from ntm_lab.training.learner import Learner
 from ntm_lab.training.loggers import RunLog, check_installed
 from ntm_lab.types import Task
@@ -81,36 +76,26 @@ def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
         raise ValueError(f"test.difficulties={difficulty}: {error}") from error
 
 
-def build_trainer(config: DictConfig, folder: Path, steps: int) -> pl.Trainer:
-    """The trainer of a run of this number of steps. It does not touch the folder yet; `open_loggers` does, later."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its hints and tips are not about this run
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own affair
-    callbacks = [*instantiate(config.callbacks).values(), LastCheckpoint(folder / CHECKPOINT)]
-    return instantiate(config.trainer)(
-        default_root_dir=folder,
-        logger=False,
-        callbacks=callbacks,
-        plugins=[WholeCheckpointIO()],
-        max_epochs=-1,
-        max_steps=steps,
-        reload_dataloaders_every_n_epochs=1,  # a round is as long as the budget allows
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        log_every_n_steps=1,  # the learner knows when
-    )
-
-
 def open_loggers(config: DictConfig, folder: Path, resumed_at: int | None = None) -> list[Logger]:
     """The loggers of a run, which begin to write to its folder; ``resumed_at`` sequences, if it is resumed."""
     loggers = [make(folder, resumed_at) for make in instantiate(config.logger).values()]
     for logger in loggers:
+        logger.log_metrics = _by_sequences(logger.log_metrics, config.data.batch_size)
         if resumed_at is None and isinstance(logger, RunLog):
             command = shlex.join(["python", "train.py", *config.overrides])
             logger.begin(command, cast(dict[str, Any], OmegaConf.to_container(config)))
     return loggers
+
+
+def _by_sequences(log_metrics: Callable[..., None], batch_size: int) -> Callable[..., None]:
+    """What Lightning and its callbacks log against steps is logged against sequences too."""
+
+    def log(metrics: Mapping[str, float], step: int | None = None) -> None:
+        if step is not None and "step" not in metrics:  # which the learner always says
+            metrics, step = {"step": step, **metrics}, step * batch_size
+        log_metrics(metrics, step)
+
+    return log
 
 
 def told_apart_by(config: DictConfig) -> dict[str, Any]:

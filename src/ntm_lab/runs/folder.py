@@ -6,12 +6,15 @@ files, ``episode.png`` and, once the run has ended, ``results.json``.
 
 import errno
 import platform
+import re
+import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -61,7 +64,7 @@ def check_writable(key: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".probe"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # which another process of the run may have done
     except OSError as error:
         raise RunError(f"{key}={folder}: cannot be written ({error.strerror}); give a folder that can") from error
 
@@ -93,8 +96,17 @@ def check_complete(folder: Path) -> None:
 
 def discard_if_empty(folder: Path) -> None:
     """Remove a folder that Hydra made for nothing."""
-    if folder.is_dir() and not any(folder.iterdir()):
+    with suppress(OSError):
         folder.rmdir()
+
+
+def resume_command(folder: Path) -> str:
+    """The command that goes on with a run, quoted for Hydra and for the shell."""
+    text = str(folder)
+    plain = re.fullmatch(r"[\w./-]+", text, re.ASCII)
+    return shlex.join(
+        ["python", "train.py", f"resume={text if plain else QuotedString(text, Quote.single).with_quotes()}"]
+    )
 
 
 def versions() -> dict[str, str]:

@@ -14,7 +14,10 @@ from ntm_lab.runs.config import CONFIG, SETTINGS, RunError, saved
 from ntm_lab.runs.folder import CHECKPOINT, check_complete
 from ntm_lab.training.learner import Learner
 
-CHANGEABLE = ("resume", "max_sequences", "stop_at_cost", "test")  # what a resumed run may set anew
+CHANGEABLE = (  # what a resumed run may set anew
+    *("resume", "max_sequences", "max_minutes", "stop_at_cost", "test"),
+    *("trainer.max_time", "trainer.devices", "trainer.num_nodes"),
+)
 DAMAGED = (RuntimeError, EOFError, KeyError, pickle.UnpicklingError, OSError)  # what reading such a checkpoint raises
 
 
@@ -27,8 +30,8 @@ def resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tupl
     config, checkpoint = saved(folder, {*SETTINGS, "choices"}), last_checkpoint(folder)
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.key_or_group
-        if key.split(".")[0] in CHANGEABLE:
-            OmegaConf.update(config, key, OmegaConf.select(asked, key))
+        if {key, key.split(".")[0]} & {*CHANGEABLE}:
+            OmegaConf.update(config, key, OmegaConf.select(asked, key), force_add=True)
             continue
         wanted, had = (
             (override.value(), config.choices[key])

@@ -1,19 +1,31 @@
 """A run: begun or taken up, trained, tested, reported."""
 
 import json
+import os
+import signal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
-import pytorch_lightning as pl
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers.logger import DummyLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ntm_lab.evaluation import evaluate, summary
 from ntm_lab.files import write_whole
-from ntm_lab.runs.build import build, build_trainer, open_loggers, told_apart_by
+from ntm_lab.runs.build import build, open_loggers, told_apart_by
 from ntm_lab.runs.config import CONFIG, RunError, one_line_errors, resolved, same_settings
-from ntm_lab.runs.folder import CHECKPOINT, RESULTS, VERSIONS, discard_if_empty, one_line_if_full, versions
+from ntm_lab.runs.folder import (
+    CHECKPOINT,
+    RESULTS,
+    VERSIONS,
+    discard_if_empty,
+    one_line_if_full,
+    resume_command,
+    versions,
+)
 from ntm_lab.runs.resume import check_weights, last_checkpoint, resumable
+from ntm_lab.runs.trainer import Trainer, build_trainer, first_decides
 from ntm_lab.tasks.answers import measures_of
 from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.training.learner import Learner
@@ -29,26 +41,44 @@ class Run(NamedTuple):
     config: DictConfig
     task: Task
     learner: Learner
-    trainer: pl.Trainer
+    trainer: Trainer
     resumed: bool
 
     def fit(self) -> None:
-        """Train to the end, from the last checkpoint if the run is resumed."""
+        """Train to the end, from the last checkpoint if the run is resumed.
+
+        Raises SystemExit with the status of a process that a signal ended, 143 or 130, after a line that says how to
+        go on.
+        """
         checkpoint = self.folder / CHECKPOINT if self.resumed else None
+        if self.trainer.is_global_zero:
+            for left in self.folder.glob("hpc_ckpt_*.ckpt"):  # by Lightning, when SLURM took the machine away
+                left.unlink()
         try:
             self.trainer.fit(self.learner, datamodule=self.learner.data, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit:  # how the trainer ends after Ctrl-C
-            print(f"\nstopped; `python train.py resume={self.folder}` goes on from the last validation")
+        except SIGTERMException:
+            self._end_by(signal.SIGTERM)
+        except SystemExit as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # how the trainer ends after one
+                self._end_by(signal.SIGINT)
             raise
 
-    def complete(self) -> dict[str, Any]:
-        """Train, test and report; the results. RunError if a value is not finite or the disk is full."""
+    def complete(self) -> dict[str, Any] | None:
+        """Train, test and report; the results, in the first of several processes. RunError if a value is not finite or
+        the disk is full; SystemExit as in `fit`."""
         with one_line_if_full(self.folder):
             try:
                 self.fit()
-                return self.report(self.test())
+                return self.report(self.test()) if self.trainer.is_global_zero else None
+            except KeyboardInterrupt:
+                self._end_by(signal.SIGINT)
             except NonFiniteError as error:
                 raise RunError(str(error)) from error
+
+    def _end_by(self, number: signal.Signals) -> NoReturn:
+        if self.trainer.is_global_zero:
+            print(f"\nstopped by {number.name}; `{resume_command(self.folder)}` goes on from the last validation")
+        raise SystemExit(128 + number)
 
     def test(self) -> list[dict[str, Any]]:
         """Rows of a test on fresh sequences."""
@@ -69,7 +99,7 @@ class Run(NamedTuple):
             "sequences_to_solve": learner.solved_since and learner.solved_since[0],
             "seconds_to_solve": learner.solved_since and learner.solved_since[1],
             "largest_gradient_norm": float(learner.largest_gradient_norm),
-            "stopped_by": "stop_at_cost" if learner.solved else "max_sequences",
+            "stopped_by": self.trainer.stopped_by(learner),
             "versions": versions(),
             "test": test,
             "overlap": learner.data.overlaps(),
@@ -83,20 +113,22 @@ class Run(NamedTuple):
         return results
 
 
-def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
-    """A run from its start to its results, which are printed too."""
+def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any] | None:
+    """A run from its start to its results, which are printed too, in the first of several processes."""
     run = start(config, hydra)
     results = run.complete()
-    print(summary(results, run.folder))
+    if results is not None:
+        print(summary(results, run.folder))
     return results
 
 
 def start(config: DictConfig, hydra: DictConfig) -> Run:
     """Build what the config says and make its folder, or take up a run: the one in the folder ``config.resume``, or
-    what is left of an earlier try of the same job of a sweep.
+    what is left of an earlier try of the same job of a sweep or of SLURM.
 
     The config is the last file of a new folder that is written, and on disk whole or not at all: a folder without one
     is begun anew. Raises RunError, before anything is written, if a setting or the folder to be resumed is not sound.
+    Several processes build the same; the first one alone looks into the folder and writes, and the others follow.
 
     Args:
         config: as Hydra composes it, without its node ``hydra``.
@@ -110,24 +142,31 @@ def start(config: DictConfig, hydra: DictConfig) -> Run:
             config, checkpoint = resumable(folder, config, hydra.overrides.task)
         else:
             config = resolved(config, hydra)
-            if (folder / CONFIG).exists():
-                if hydra.mode != RunMode.MULTIRUN:
-                    raise RunError(f"hydra.run.dir={folder}: already holds a run; choose another, or resume={folder}")
-                same_settings(folder, config)
-                checkpoint = last_checkpoint(folder) if (folder / CHECKPOINT).exists() else None
         with one_line_errors():
             task, learner = build(config)
-            trainer = build_trainer(config, folder, learner.data.total_steps)
-        if checkpoint is not None:
-            check_weights(folder, learner, checkpoint)
+            trainer = build_trainer(config, folder, learner, alone=hydra.mode != RunMode.RUN)
+        with one_line_if_full(folder):
+            folder, resumed_at = first_decides(trainer, lambda: _settle(folder, config, hydra, learner, checkpoint))
+            trainer.loggers = open_loggers(config, folder, resumed_at) if trainer.is_global_zero else [DummyLogger()]
     finally:
         discard_if_empty(made)
+    return Run(folder, config, task, learner, trainer, resumed=resumed_at is not None)
 
-    with one_line_if_full(folder):
-        if checkpoint is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
-            write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
-        resumed_at = None if checkpoint is None else checkpoint["learner"]["sequences"]
-        trainer.loggers = open_loggers(config, folder, resumed_at)
-    return Run(folder, config, task, learner, trainer, resumed=checkpoint is not None)
+
+def _settle(
+    folder: Path, config: DictConfig, hydra: DictConfig, learner: Learner, checkpoint: dict[str, Any] | None
+) -> tuple[Path, int | None]:
+    """Make the folder of a new run or take up what is in it; the folder, and after how many sequences a run goes on."""
+    if config.resume is None and (folder / CONFIG).exists():
+        requeued = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
+        if hydra.mode != RunMode.MULTIRUN and not requeued:
+            raise RunError(f"hydra.run.dir={folder}: already holds a run; choose another, or resume={folder}")
+        same_settings(folder, config)
+        checkpoint = last_checkpoint(folder) if (folder / CHECKPOINT).exists() else None
+    if checkpoint is not None:
+        check_weights(folder, learner, checkpoint)
+        return folder, checkpoint["learner"]["sequences"]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+    write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
+    return folder, None

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 
@@ -33,14 +34,14 @@ class WholeCheckpointIO(TorchCheckpointIO):
         return checkpoint
 
 
-class LastCheckpoint(pl.Callback):
-    """Keeps one checkpoint: of the untrained model, then of every validation."""
+class LastCheckpoint(Checkpoint):
+    """Keeps one checkpoint: of the untrained model, then of every validation, when all other callbacks heard of it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        if not self.path.exists():
+        if trainer.ckpt_path is None:  # a resumed run has one
             trainer.save_checkpoint(self.path)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytorch_lightning as pl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from pytorch_lightning.utilities import rank_zero_only
 
 from ntm_lab.checks import at_least
 from ntm_lab.tasks.difficulties import in_words
@@ -40,12 +41,13 @@ class Pictures(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         self._show(trainer, learner)
 
+    @rank_zero_only
     def _show(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
         if self.drawn_at == learner.sequences:
             return
         self.drawn_at = learner.sequences
-        batch = Batch(*(part[:1].to(learner.device) for part in learner.data.validation[-1]))
+        batch = learner.as_trained(Batch(*(part[:1] for part in learner.data.validation[-1])))
         title = f"{in_words(learner.data.rungs[-1])}, after {learner.sequences:,} sequences of training"
         canvas = FigureCanvasAgg(self.draw(learner.model, learner.data.task, batch, title=title))
         canvas.draw()  # once for all, as it is the layout that takes time

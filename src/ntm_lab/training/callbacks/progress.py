@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_only
 from tqdm.auto import tqdm
 
 from ntm_lab.checks import at_least
@@ -20,18 +21,22 @@ class ProgressBar(pl.Callback):
         self.every = at_least("callbacks.progress.every", every, 1)
         self.bar: Any = None
 
+    @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
         end, seen = self._end(learner), learner.sequences
         self.bar = tqdm(total=end, initial=seen, unit=" sequences", dynamic_ncols=True, smoothing=0)
 
+    @rank_zero_only
     def on_train_batch_end(self, trainer: pl.Trainer, learner: pl.LightningModule, *args: Any) -> None:
         if trainer.global_step % self.every == 0:
             self._draw(learner)
 
+    @rank_zero_only
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         self._draw(learner)
 
+    @rank_zero_only
     def on_train_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         self.bar.close()
 
