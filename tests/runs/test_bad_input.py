@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from ntm_lab.runs.folder import resume_command
+
 Train = Callable[..., Any]
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +50,7 @@ UNKNOWN = [
     (["threads=1000000"], ["threads=1000000: must be at most 1024"]),
     (["trainer.accelerator=tpu"], ["torch_xla"]),
     (["test.difficulties=[{length: null}]"], ["test.difficulties={'length': None}"]),
-    (["resume="], ["resume=.: no run that can be continued"]),
+    (["resume="], ["resume=: must be the folder of a run"]),
     (["resume=0"], ["resume=0: there is no such folder"]),
     (["modell=ntm"], ["'modell'"]),
     (["memory.slot=3"], ["'memory.slot'"]),
@@ -280,7 +282,10 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     monkeypatch.setattr(os, "fsync", full_from_the_second)
     ended = train(*tiny_ntm, f"hydra.run.dir={tmp_path / 'run'}")
     assert ended.status != 0 and calls == 2
-    assert message(ended.err) == f"{tmp_path / 'run'}: no space left on the disk; resume={tmp_path / 'run'} goes on"
+    assert (
+        message(ended.err)
+        == f"{tmp_path / 'run'}: no space left on the disk; `{resume_command(tmp_path / 'run')}` goes on"
+    )
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["learner"]["sequences"] == 0
     assert os.listdir(tmp_path / "run" / "checkpoints") == ["last.ckpt"]

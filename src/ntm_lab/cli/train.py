@@ -8,11 +8,9 @@ from typing import cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from ntm_lab.runs.config import NO_CHOICE, explain
+from ntm_lab.runs.config import explain, is_of_settings
 from ntm_lab.runs.jobs import claim
 from ntm_lab.runs.run import train
 from ntm_lab.runs.search import CONF
@@ -31,8 +29,8 @@ def main(arguments: Sequence[str], conf: Path = CONF) -> None:
     os.environ[FULL_ERROR] = "1"  # or Hydra would print errors in its own way, which takes more lines
     try:
         run()
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if wanted == "1" or not _of_settings(error):
+    except Exception as error:
+        if wanted == "1" or not is_of_settings(error):
             raise
         sys.exit(explain(error, arguments))
     finally:
@@ -45,8 +43,3 @@ def job(config: DictConfig) -> float:
     with claim(config, node) as found:
         results = found or train(config, node)
     return float(results["test"][0]["cost_bits"])
-
-
-def _of_settings(error: Exception) -> bool:
-    """Whether it is the settings that are wrong; of a group that is set to null Hydra says so by a ValueError."""
-    return not isinstance(error, ValueError) or str(error).startswith(NO_CHOICE)

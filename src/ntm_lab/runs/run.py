@@ -14,8 +14,16 @@ from ntm_lab.evaluation import evaluate, summary
 from ntm_lab.files import write_whole
 from ntm_lab.runs.build import build, build_trainer, open_loggers
 from ntm_lab.runs.config import CONFIG, RunError, leaves, one_line_errors, resolved, same_settings
-from ntm_lab.runs.folder import CHECKPOINT, RESULTS, VERSIONS, discard_if_empty, versions
-from ntm_lab.runs.resume import check_weights, last_checkpoint, resumable
+from ntm_lab.runs.folder import (
+    CHECKPOINT,
+    RESULTS,
+    VERSIONS,
+    has_begun,
+    resume_command,
+    resumed_folder,
+    versions,
+)
+from ntm_lab.runs.resume import last_checkpoint, restore, resumable
 from ntm_lab.tasks.answers import measures_of
 from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.training.learner import Learner
@@ -39,7 +47,7 @@ class Run(NamedTuple):
         try:
             self.trainer.fit(self.learner, datamodule=self.learner.data, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # how the trainer ends after Ctrl-C
-            print(f"\nstopped; `python train.py resume={self.folder}` goes on from the last validation")
+            print(f"\nstopped; `{resume_command(self.folder)}` goes on from the last validation")
             raise
 
     def complete(self) -> dict[str, Any]:
@@ -52,7 +60,9 @@ class Run(NamedTuple):
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            raise RunError(f"{self.folder}: no space left on the disk; resume={self.folder} goes on") from error
+            raise RunError(
+                f"{self.folder}: no space left on the disk; `{resume_command(self.folder)}` goes on"
+            ) from error
 
     def test(self) -> list[dict[str, Any]]:
         """Rows of a test on fresh sequences."""
@@ -97,42 +107,43 @@ def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
 
 def start(config: DictConfig, hydra: DictConfig) -> Run:
     """Build what the config says and make its folder, or take up a run: the one in the folder ``config.resume``, or
-    what is left of an earlier try of the same job of a sweep.
+    what is left of an earlier try of the same job of a sweep. `claim` holds the folder meanwhile.
 
-    The config is the last file of a new folder that is written, and on disk whole or not at all: a folder without one
-    is begun anew. Raises RunError, before anything is written, if a setting or the folder to be resumed is not sound.
+    The config is the last file of a new folder that is written, and on disk whole or not at all: a folder without
+    checkpoint and results is begun anew. Raises RunError, before anything is written, if a setting or the folder to be
+    resumed is not sound.
 
     Args:
         config: as Hydra composes it, without its node ``hydra``.
         hydra: that node.
     """
-    made = Path(hydra.runtime.output_dir)
-    folder = made if config.resume is None else Path(str(config.resume))
     checkpoint = None
-    try:
-        if config.resume is not None:
-            config, checkpoint = resumable(folder, config, hydra.overrides.task)
-        else:
-            config = resolved(config, hydra)
-            if (folder / CONFIG).exists():
-                if hydra.mode != RunMode.MULTIRUN:
-                    raise RunError(f"hydra.run.dir={folder}: already holds a run; choose another, or resume={folder}")
-                same_settings(folder, config)
-                checkpoint = last_checkpoint(folder) if (folder / CHECKPOINT).exists() else None
-        with one_line_errors():
-            task, learner = build(config)
-            trainer = build_trainer(config, folder, learner.data.total_steps)
-        if checkpoint is not None:
-            check_weights(folder, learner, checkpoint)
-    finally:
-        discard_if_empty(made)
+    if config.resume is not None:
+        folder = resumed_folder(config)
+        config, checkpoint = resumable(folder, config, hydra.overrides.task)
+    else:
+        folder = Path(hydra.runtime.output_dir)
+        config = resolved(config, hydra)
+        if hydra.mode == RunMode.MULTIRUN and (folder / CONFIG).exists():
+            same_settings(folder, config)
+            checkpoint = last_checkpoint(folder, config)
+        elif has_begun(folder):
+            raise RunError(
+                f"hydra.run.dir={folder}: already holds a run; choose another, or go on with `{resume_command(folder)}`"
+            )
+    with one_line_errors():
+        task, learner = build(config)
+        trainer = build_trainer(config, folder, learner.data.total_steps)
+    if checkpoint is not None:
+        restore(folder, config, learner, checkpoint)
 
     if checkpoint is None:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
         write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
     resumed_at = None if checkpoint is None else checkpoint["learner"]["sequences"]
-    trainer.loggers = open_loggers(config, folder, resumed_at)
+    with one_line_errors():
+        trainer.loggers = open_loggers(config, folder, resumed_at)
     return Run(folder, config, task, learner, trainer, resumed=checkpoint is not None)
 
 

@@ -5,14 +5,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from ntm_lab.files import read_yaml_text
 from ntm_lab.runs.config import CONFIG
 from ntm_lab.runs.folder import CHECKPOINT, RESULTS
-from ntm_lab.runs.resume import DAMAGED, differing
+from ntm_lab.runs.resume import differing, is_state
+from ntm_lab.training.checkpoints import read_checkpoint
 from ntm_lab.types import SequenceModel, Task
 from ntm_lab.zoo import shipped
 from ntm_lab.zoo.card import CARD, PARTS, Card, check_card, is_packaged, make_card, read_card, read_weights, write
@@ -135,16 +136,16 @@ def _left_by_run(folder: Path) -> tuple[Config, Mapping[str, Tensor]]:
         if not (folder / part).is_file():
             raise FileNotFoundError(f"{folder} is not the folder of a run: it has no {part} (and no {CARD})")
     try:
-        config: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
+        config: Any = OmegaConf.to_container(OmegaConf.create(read_yaml_text(folder / CONFIG)))
         assert isinstance(config, dict) and {*PARTS} <= {*config}, "it has no task and model"
         config |= {part: modern_config(config[part]) for part in PARTS}
     except Exception as error:
-        raise ValueError(f"{folder}: its {CONFIG} cannot be read ({error})") from error
+        raise ValueError(f"{folder}: its {CONFIG} cannot be read ({' '.join(str(error).split())})") from error
     try:
-        checkpoint = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
-        state = dict(dict(checkpoint)["state_dict"])
-        weights = {name.removeprefix("model."): part for name, part in state.items() if name.startswith("model.")}
-        assert all(isinstance(part, Tensor) for part in weights.values()), "not all are tensors"
-    except (*DAMAGED, AssertionError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder}: its {CHECKPOINT} is damaged or only half written") from error
+        state = read_checkpoint(folder / CHECKPOINT).get("state_dict")
+        if not is_state(state):
+            raise ValueError("is damaged: it has no weights")
+    except ValueError as error:
+        raise ValueError(f"{folder}: its {CHECKPOINT} {error}") from error
+    weights = {name.removeprefix("model."): part for name, part in state.items() if name.startswith("model.")}
     return config, modern_weights(weights)
