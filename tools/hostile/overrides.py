@@ -121,7 +121,7 @@ def _fault_of(said: str, case: Case, folder: Path) -> str:
     return "something is left behind" if folder.exists() else ""
 
 
-def run(count: int | None, seed: int = 0) -> Sequence[Outcome]:
+def run(count: int | None, seed: int = 0) -> list[Outcome]:
     """The outcomes of so many cases, drawn by chance; None: of all."""
     with initialize_config_dir(str(CONF), version_base="1.3"), tempfile.TemporaryDirectory() as top:
         every = [*cases()]

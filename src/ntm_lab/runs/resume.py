@@ -23,7 +23,10 @@ HELD = {  # what goes on with a run
     "optimizer_states": list,
     "lr_schedulers": list,
     "loops": Mapping,
+    "callbacks": Mapping,
     "global_step": int,
+    "epoch": int,
+    "pytorch-lightning_version": str,
 }
 
 

@@ -16,6 +16,7 @@ from pkgutil import resolve_name
 from typing import Any, Literal, Union, get_args, get_origin
 
 from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from ntm_lab.checks import at_least
@@ -115,7 +116,8 @@ def about(key: str, settings: Any) -> Iterator[None]:
 
 
 def _arguments(node: Any) -> Any:
-    return {key: value for key, value in node.items() if key not in SPECIAL} if isinstance(node, Mapping) else node
+    plain = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+    return {key: value for key, value in plain.items() if key not in SPECIAL} if isinstance(plain, Mapping) else plain
 
 
 def _values(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -173,7 +175,7 @@ def _check_signature(key: str, node: Mapping[str, Any], made: Any) -> None:
         return
     names = [one.name for one in parameters.values() if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
     open_ended = any(one.kind == one.VAR_KEYWORD for one in parameters.values())
-    ours = made is not Settings and getattr(made, "__module__", "").startswith("ntm_lab.")
+    ours = not is_dataclass(made) and getattr(made, "__module__", "").startswith("ntm_lab.")
     for name, value in node.items():
         if name in SPECIAL:
             continue

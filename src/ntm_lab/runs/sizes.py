@@ -14,6 +14,7 @@ from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.types import Difficulty, SequenceModel, Task
 
 FLOAT = 4  # bytes
+BEYOND = 2**62  # numbers, of a model so large that they cannot be counted
 COPIES = 4  # of each parameter: its value, its gradient and what Adam keeps of it
 SMALL = 2048  # settings that are all below need no estimate, which costs a second
 THIN = 64  # steps along an axis of difficulty from which those of a longer one are told
@@ -37,26 +38,27 @@ def check_fits(settings: Mapping[str, Any], task: Task, make_model: Callable[[in
 
     The estimate is of what a run needs at least, so that whatever could run is let through.
     """
-    largest, key = max((abs(number), key) for key, value in _sizes(settings) for number in _whole(value))
-    data = settings["data"]
+    numbers = ((abs(number), key) for key, value in _sizes(settings) for number in _whole(value))
+    largest, key = max(numbers, key=lambda pair: pair[0], default=(0, "task"))  # of equals the first
+    data = settings.get("data", {})
     if max(largest, task.input_size, task.output_size) < SMALL:
         return
     parameters, state, kept = _model_sizes(make_model, task)
-    steps = estimated_steps(task, hardest(task))
-    sequence = steps * (task.input_size + task.output_size)
-    parts = {
-        "model": parameters * COPIES,
-        "batch": data.get("batch_size", 1) * (sequence + state * (1 + steps // kept)),
-        "validation": data.get("validation_sequences", 1) * (sequence + state),
-    }
-    needed, there = FLOAT * sum(parts.values()), machine_bytes()
-    if needed > there:
-        listed = ", ".join(f"{name} {_in_words(FLOAT * size)}" for name, size in parts.items())
-        value = dict(_sizes(settings))[key]
-        raise RunError(
-            f"{key}={value}: this run would take {_in_words(needed)} ({listed}), more than the {_in_words(there)} of "
-            "this machine"
-        )
+    for count in (lambda: 1, lambda: estimated_steps(task, hardest(task))):  # one step may be too large to be drawn
+        steps = count()
+        sequence = steps * (task.input_size + task.output_size)
+        parts = {
+            "model": parameters * COPIES,
+            "batch": data.get("batch_size", 1) * (sequence + state * (1 + steps // kept)),
+            "validation": data.get("validation_sequences", 1) * (sequence + state),
+        }
+        needed, there = FLOAT * sum(parts.values()), machine_bytes()
+        if needed > there:
+            listed = ", ".join(f"{name} {_in_words(FLOAT * size)}" for name, size in parts.items())
+            raise RunError(
+                f"{key}={dict(_sizes(settings))[key]}: this run would take {_in_words(needed)} ({listed}), "
+                f"more than the {_in_words(there)} of this machine"
+            )
 
 
 def check_difficulty(key: str, task: Task, difficulty: Difficulty) -> None:
@@ -86,8 +88,8 @@ def _model_sizes(make_model: Callable[[int, int], SequenceModel], task: Task) ->
             warnings.simplefilter("ignore")
             model = make_model(task.input_size, task.output_size)
             state = pytree.tree_leaves(model.initial_state(1))
-    except Exception:  # such as of a model that looks at its values
-        return 0, 0, 1
+    except Exception as error:  # such as of a model that looks at its values
+        return (BEYOND if "overflow" in str(error) else 0), 0, 1
     parameters = sum(part.numel() for part in model.state_dict().values())
     return parameters, sum(part.numel() for part in state), getattr(model, "recompute_every", 1)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -69,7 +70,7 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         if not isinstance(checkpoint, dict):
             raise ValueError(f"it is a {type(checkpoint).__name__}")
     except Exception as error:  # what is damaged may raise anything
-        raise ValueError(f"is damaged or only half written ({_first_line(error)})") from error
+        raise ValueError(f"is damaged or only half written ({_reason(error)})") from error
     return checkpoint
 
 
@@ -104,5 +105,8 @@ def _digest(members: Iterable[ZipInfo]) -> str:
     return hashlib.sha256(directory.encode()).hexdigest()
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """In one line; PyTorch's advice for a pickle that would run code is to run it."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds more than plain values"
     return next(iter(str(error).splitlines()), type(error).__name__)

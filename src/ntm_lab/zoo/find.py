@@ -1,7 +1,7 @@
 """Where a trained model is, and what is in it: the models of the package, those given away, and runs."""
 
-import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,10 +9,11 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from ntm_lab.files import read_yaml_text
-from ntm_lab.runs.config import CONFIG
+from ntm_lab.files import read_json, read_yaml_text
+from ntm_lab.runs.config import CONFIG, shortened
 from ntm_lab.runs.folder import CHECKPOINT, RESULTS
 from ntm_lab.runs.resume import differing, is_state
+from ntm_lab.runs.sizes import check_fits
 from ntm_lab.training.checkpoints import read_checkpoint
 from ntm_lab.types import SequenceModel, Task
 from ntm_lab.zoo import shipped
@@ -62,13 +63,14 @@ def find(source: str | Path, slots: int | None = None, trust: str | Collection[s
             node["backend"] = "auto"  # here need not be what was there
     try:
         task, make_model = (build(config[part], trust) if packaged else instantiate(config[part]) for part in PARTS)
+        check_fits(config, task, make_model)
         model: SequenceModel = make_model(task.input_size, task.output_size)
     except Exception as error:  # what is built from other people's values may raise anything
         cause = " ".join(str(error.__cause__ or error).split())
-        raise ValueError(f"{folder}: no model can be built from its config ({cause})") from error
+        raise ValueError(shortened(f"{folder}: no model can be built from its config ({cause})")) from error
     unlike = differing(model.state_dict(), weights)
     if unlike:
-        raise ValueError(f"{folder}: its weights are of another model than its config: {unlike} differ")
+        raise ValueError(shortened(f"{folder}: its weights are of another model than its config: {unlike} differ"))
     model.load_state_dict(weights)
     if slots is not None:
         model.resize(slots)
@@ -88,10 +90,11 @@ def locate(source: str | Path) -> Path:
         name = short.get(source, source)
         if name in known:
             return shipped.FOLDER / name
-    if Path(source).is_dir():
-        return Path(source)
+    with suppress(OSError):  # such as of a name that is too long for a file
+        if Path(source).is_dir():
+            return Path(source)
     raise FileNotFoundError(
-        f"{source}: there is no such folder, and no model of that name comes with ntm_lab; those are "
+        f"{shortened(str(source))}: there is no such folder, and no model of that name comes with ntm_lab; those are "
         f"{', '.join(sorted({*known, *short})) or 'none'}"
     )
 
@@ -107,7 +110,7 @@ def card_of(trained: Trained) -> Card:
     if not results.is_file():
         raise FileNotFoundError(f"{trained.folder} has no {RESULTS}: a card is made of a run that has ended")
     try:
-        return make_card(trained.config, json.loads(results.read_text()))
+        return make_card(trained.config, read_json(results))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{trained.folder}: no card can be made of it ({error})") from error
 
@@ -124,8 +127,9 @@ def give_away(source: str | Path, folder: str | Path) -> Path:
 
 def _given_away(folder: Path, trust: str | Collection[str]) -> tuple[Config, Mapping[str, Tensor]]:
     """Config and weights of a model with a card, which may name classes of trusted packages only."""
-    card, weights = read_card(folder), read_weights(folder)
+    card = read_card(folder)
     check_card(folder, card, trust)
+    weights = read_weights(folder, card)
     choices = {group: card[group] for group in ("task", "model", "controller") if card[group] is not None}
     return {"choices": choices, **{part: card["config"][part] for part in PARTS}}, weights
 
