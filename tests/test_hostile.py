@@ -29,15 +29,15 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_hostile_overrides_are_refused_or_train(hostile: Any) -> None:
     overrides = hostile("overrides")
-    outcomes = overrides.run(25)
-    assert len(outcomes) == 25 and [one for one in outcomes if one.fault] == []
-    assert sum(bool(one.said) for one in outcomes) > 15
+    outcomes = overrides.run(16)
+    assert len(outcomes) == 16 and [one for one in outcomes if one.fault] == []
+    assert sum(bool(one.said) for one in outcomes) > 8
 
 
 def test_a_damaged_checkpoint_is_never_accepted_with_other_values(hostile: Any, finished: Path) -> None:
     outcomes = hostile("checkpoints").run(finished, 40)
-    assert len(outcomes) > 60 and [one for one in outcomes if one.fault] == []
-    assert sum(bool(one.said) for one in outcomes) > 50
+    assert len(outcomes) == 48 and [one for one in outcomes if one.fault] == []
+    assert sum(bool(one.said) for one in outcomes) > 30
 
 
 def test_hostile_files_run_no_code_and_are_one_line(hostile: Any, finished: Path) -> None:

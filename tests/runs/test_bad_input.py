@@ -105,7 +105,7 @@ KINDS = [
 STRUCTURE = [
     (["+new=3"], ["new=3: unknown; a run takes seed, threads"]),
     (["+data.new=3"], ["data.new=3: unknown; data takes"]),
-    (["+trainer.new=3"], ["trainer.new=3: unknown; trainer takes"]),
+    (["+trainer.new=3"], ["trainer.new=3: "]),
     (["+model.heads=3"], ["model.heads=3: unknown; model takes"]),
     (["data=null"], ["data=null: must be a mapping with _target_"]),
     (["clip.limit=null"], ["clip.limit=None: must be above 0"]),

@@ -133,7 +133,8 @@ def foreign(folder: Path, witness: Path) -> dict[str, bytes]:
 
 
 def run(folder: Path, count: int, seed: int = 0) -> list[Outcome]:
-    """The outcomes of so many damages by chance to the checkpoint of a finished run, and of all foreign files.
+    """The outcomes of so many damages, by chance, to the checkpoint of a finished run, and of a fifth as many foreign
+    files, or all that there are.
 
     Works in a copy of the folder.
     """
@@ -144,7 +145,8 @@ def run(folder: Path, count: int, seed: int = 0) -> list[Outcome]:
     for damage in chance.choices([*DAMAGES], [*DAMAGES.values()], k=count):
         (copied / CHECKPOINT).write_bytes(damage(content, chance))
         outcomes.append(_read(damage.__name__, folder, copied))
-    for name, other in foreign(folder, witness).items():
+    others = [*foreign(folder, witness).items()]
+    for name, other in chance.sample(others, min(count // 5, len(others))):
         (copied / CHECKPOINT).write_bytes(other)
         outcomes.append(_outcome(name, lambda: ntm_lab.load(copied), lambda: ntm_lab.train(resume=str(copied))))
         if witness.exists():

@@ -43,7 +43,7 @@ def resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tupl
         key = override.key_or_group
         if key == "resume":
             continue
-        if key.split(".")[0] in CHANGEABLE:
+        if _is_below(key, CHANGEABLE):
             OmegaConf.update(config, key, OmegaConf.select(asked, key))
             continue
         wanted, had = (
@@ -82,7 +82,7 @@ def _check_settings(folder: Path, config: DictConfig, checkpoint: Mapping[str, A
     if not isinstance(kept, Mapping):
         return
     had, says = (
-        {key: value for key, value in one.items() if str(key).split(".")[0] not in UNTRAINED}
+        {key: value for key, value in one.items() if not _is_below(str(key), UNTRAINED)}
         for one in (kept, plain_leaves(config))
     )
     for key in {**says, **had}:
@@ -117,6 +117,11 @@ def restore(folder: Path, config: DictConfig, learner: Learner, checkpoint: Mapp
         learner.on_load_checkpoint(dict(checkpoint))
     except Exception as error:  # what another program wrote may raise anything
         raise RunError(f"{fault} ({type(error).__name__}: {' '.join(str(error).split())})") from error
+
+
+def _is_below(key: str, tops: Iterable[str]) -> bool:
+    """Whether a dotted key is one of these or below one of them."""
+    return any(key == top or key.startswith(f"{top}.") for top in tops)
 
 
 def is_state(state: Any) -> TypeGuard[Mapping[str, Tensor]]:

@@ -61,7 +61,7 @@ class Settings:
     schedule: Part
     clip: Part
     penalty: Mapping[str, Part]
-    trainer: Part
+    trainer: Mapping[str, Any]
     logger: Mapping[str, Part]
     callbacks: Mapping[str, Part]
     # what is kept of how it was asked for

@@ -115,8 +115,9 @@ def _damage(card: Any) -> str:
         return "it is no mapping"
     card.setdefault("packages", {})
     absent = [key for key in KINDS if key not in card or (key == "test" and not card[key])]
-    if not absent and isinstance(card["config"], dict):
-        absent = [f"config.{part}" for part in PARTS if part not in card["config"]]
+    if not absent:
+        config = card["config"] if isinstance(card["config"], dict) else {}
+        absent = [f"config.{part}" for part in PARTS if part not in config]
     if absent:
         return f"it has no {', no '.join(absent)}"
     wrong = [key for key, kind in KINDS.items() if not isinstance(card[key], kind)]

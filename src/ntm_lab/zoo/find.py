@@ -17,7 +17,18 @@ from ntm_lab.runs.sizes import check_fits
 from ntm_lab.training.checkpoints import read_checkpoint
 from ntm_lab.types import SequenceModel, Task
 from ntm_lab.zoo import shipped
-from ntm_lab.zoo.card import CARD, PARTS, Card, check_card, is_packaged, make_card, read_card, read_weights, write
+from ntm_lab.zoo.card import (
+    CARD,
+    DIGEST,
+    PARTS,
+    Card,
+    check_card,
+    is_packaged,
+    make_card,
+    read_card,
+    read_weights,
+    write,
+)
 from ntm_lab.zoo.legacy import modern_config, modern_weights
 from ntm_lab.zoo.trust import build
 
@@ -100,12 +111,13 @@ def locate(source: str | Path) -> Path:
 
 
 def card_of(trained: Trained) -> Card:
-    """The card of a trained model: that which came with it, or one made from the results of a run that has ended.
+    """The card of a trained model: that which came with it, or one made from the results of a run that has ended;
+    without the digest of the weights, which belongs to a file.
 
     Raises FileNotFoundError if the run has not ended, ValueError if no card can be made of its files.
     """
     if is_packaged(trained.folder):
-        return read_card(trained.folder)
+        return {key: value for key, value in read_card(trained.folder).items() if key != DIGEST}
     results = trained.folder / RESULTS
     if not results.is_file():
         raise FileNotFoundError(f"{trained.folder} has no {RESULTS}: a card is made of a run that has ended")
