@@ -226,32 +226,31 @@ def _fits(value: Any, kind: Any) -> bool:
     return True
 
 
-WORDS: dict[Any, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    None: "null",
-    type(None): "null",
-    Part: "a mapping with _target_",
+WORDS: dict[Any, tuple[str, str]] = {  # one, several
+    bool: ("true or false", "true or false"),
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    str: ("text", "texts"),
+    None: ("null", "null"),
+    type(None): ("null", "null"),
+    Part: ("a mapping with _target_", "mappings with _target_"),
 }
 
 
-def _words(kind: Any) -> str:
+def _words(kind: Any, several: bool = False) -> str:
     """What is allowed by a type."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_words(one) for one in inner if one is not Tensor))
+        return " or ".join(dict.fromkeys(_words(one, several) for one in inner if one is not Tensor))
     if origin is Literal:
         return f"one of {', '.join(map(str, inner))}"
     if origin is Callable:
-        return WORDS[Part]
+        return WORDS[Part][several]
     if kind in WORDS:
-        return WORDS[kind]
+        return WORDS[kind][several]
     if is_dataclass(kind):
         return f"a mapping of {', '.join(one.name for one in fields(kind))}"
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f"a mapping whose values are each {_words(inner[1])}"
-    if isinstance(origin, type) and issubclass(origin, Iterable):
-        return f"a list whose values are each {_words(inner[0])}" if inner else "a list"
+    if isinstance(origin, type) and issubclass(origin, Iterable) and inner:
+        named = "mapping" if issubclass(origin, Mapping) else "list"
+        return f"{named}s of {_words(inner[-1], True)}" if several else f"a {named} of {_words(inner[-1], True)}"
     return f"a {getattr(kind, '__name__', kind)}"
