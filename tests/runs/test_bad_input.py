@@ -142,6 +142,10 @@ LARGE = [
         ["test.difficulties=[{length: 10000000000}]"],
         ["test.difficulties={'length': 10000000000}: a sequence would take"],
     ),
+    (
+        ["curriculum=fixed", "curriculum.difficulty={length: 10000000000}"],
+        ["curriculum.difficulty={'length': 10000000000}: a sequence would take"],
+    ),
     (["seed=" + "x" * 5000], ["seed=xxx", "characters"]),
 ]
 OTHER_TASKS = [

@@ -17,7 +17,7 @@ from ntm_lab.checks import positive
 from ntm_lab.runs.config import plain_leaves
 from ntm_lab.runs.folder import CHECKPOINT
 from ntm_lab.runs.settings import about, check
-from ntm_lab.runs.sizes import check_difficulty, check_fits
+from ntm_lab.runs.sizes import check_difficulties, check_fits
 from ntm_lab.training.checkpoints import LastCheckpoint, WholeCheckpointIO
 from ntm_lab.training.learner import Learner
 from ntm_lab.types import Task
@@ -32,6 +32,7 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
     task = _make(config, "task")
     make_model = _make(config, "model")
     check_fits(settings, task, make_model)
+    check_difficulties(settings, task)
     for difficulty in config.test.difficulties or []:
         _check_difficulty(task, difficulty)
     data = _make(
@@ -79,7 +80,6 @@ def _naming(config: DictConfig, group: str, other: str) -> Iterator[None]:
 def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
     """Find out before training that the test after it would fail."""
     with about(f"test.difficulties={difficulty}", None):
-        check_difficulty("test.difficulties", task, difficulty)
         task.sample(1, dict(difficulty), torch.Generator())
 
 

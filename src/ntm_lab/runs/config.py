@@ -53,7 +53,8 @@ def explain(error: BaseException, overrides: Sequence[str]) -> str:
     if isinstance(error, RunError):
         return said
     if not isinstance(error, HydraException | OmegaConfBaseException):  # a value where Hydra wants the name of a choice
-        chosen = [one for one in overrides if (CONF / one.partition("=")[0]).is_dir()]
+        groups = {folder.name for folder in CONF.iterdir() if folder.is_dir()}
+        chosen = [one for one in overrides if one.partition("=")[0] in groups] or overrides
         return shortened(f"{' '.join(chosen)}: must be one of the choices of the group ({said})")
     if isinstance(error.__cause__, OmegaConfBaseException):
         said += f" ({one_line(error.__cause__)})"

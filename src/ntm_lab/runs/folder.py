@@ -10,7 +10,7 @@ it begins anew, by the same command or by ``resume=``.
 import platform
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -80,13 +80,14 @@ def check_writable(key: str, folder: Path) -> None:
 @contextmanager
 def hold(folder: Path, wait: bool = False) -> Iterator[None]:
     """Hold a run's folder, so that nobody else trains in it; if another process does, wait for it or raise RunError."""
-    try:
-        with held(folder / LOCK, wait):
-            yield
-    except BlockingIOError as error:
-        raise RunError(f"{error}; wait for it to end, or choose another folder") from error
-    except PermissionError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder / LOCK, wait))
+        except BlockingIOError as error:
+            raise RunError(f"{error}; wait for it to end, or choose another folder") from error
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
+        yield
 
 
 def check_resumable(folder: Path) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import re
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ def claim(config: DictConfig, hydra: DictConfig) -> Iterator[dict[str, Any] | No
     """
     folder = Path(hydra.runtime.output_dir)
     if config.resume is not None:
-        discard_if_unused(folder)  # Hydra made it
+        with suppress(OSError):  # of a folder that is not empty
+            folder.rmdir()  # which Hydra made
         folder = resumed_folder(config)
         check_resumable(folder)
     job = hydra.mode == RunMode.MULTIRUN and config.resume is None

@@ -40,7 +40,7 @@ def check_fits(settings: Mapping[str, Any], task: Task, make_model: Callable[[in
     """
     numbers = ((abs(number), key) for key, value in _sizes(settings) for number in _whole(value))
     largest, key = max(numbers, key=lambda pair: pair[0], default=(0, "task"))  # of equals the first
-    data = settings.get("data", {})
+    data, on_cpu = settings.get("data", {}), settings.get("trainer", {}).get("accelerator", "cpu") == "cpu"
     if max(largest, task.input_size, task.output_size) < SMALL:
         return
     parameters, state, kept = _model_sizes(make_model, task)
@@ -49,7 +49,7 @@ def check_fits(settings: Mapping[str, Any], task: Task, make_model: Callable[[in
         sequence = steps * (task.input_size + task.output_size)
         parts = {
             "model": parameters * COPIES,
-            "batch": data.get("batch_size", 1) * (sequence + state * (1 + steps // kept)),
+            "batch": on_cpu * data.get("batch_size", 1) * (sequence + state * (1 + steps // kept)),
             "validation": data.get("validation_sequences", 1) * (sequence + state),
         }
         needed, there = FLOAT * sum(parts.values()), machine_bytes()
@@ -61,18 +61,28 @@ def check_fits(settings: Mapping[str, Any], task: Task, make_model: Callable[[in
             )
 
 
-def check_difficulty(key: str, task: Task, difficulty: Difficulty) -> None:
-    """RunError for a difficulty of which a single sequence is larger than this machine's memory."""
-    needed = FLOAT * estimated_steps(task, difficulty) * (task.input_size + task.output_size)
-    if needed > machine_bytes():
-        raise RunError(
-            f"{key}={dict(difficulty)}: a sequence would take {_in_words(needed)}, more than the "
-            f"{_in_words(machine_bytes())} of this machine"
-        )
+def check_difficulties(settings: Any, task: Task, key: str = "") -> None:
+    """RunError for a difficulty, wherever it is set, a single sequence of which is larger than the machine's memory."""
+    if isinstance(settings, list):
+        for part in settings:
+            check_difficulties(part, task, key)
+    elif isinstance(settings, Mapping):
+        numbers = [value for value in settings.values() if type(value) is int]
+        if settings.keys() == task.ranges.keys() and len(numbers) == len(settings) and max(numbers, default=0) >= SMALL:
+            needed = FLOAT * estimated_steps(task, settings) * (task.input_size + task.output_size)
+            if needed > machine_bytes():
+                raise RunError(
+                    f"{key}={settings}: a sequence would take {_in_words(needed)}, more than the "
+                    f"{_in_words(machine_bytes())} of this machine"
+                )
+        for name, part in settings.items():
+            check_difficulties(part, task, f"{key}.{name}" if key else str(name))
 
 
 def estimated_steps(task: Task, difficulty: Difficulty) -> int:
     """About how many steps a sequence has, from one that is short enough to be drawn."""
+    if max(difficulty.values(), default=0) < SMALL:
+        return int(task.sample(1, difficulty, torch.Generator()).lengths.max())
     thin = {axis: min(value, THIN) for axis, value in difficulty.items()}
     steps = int(task.sample(1, thin, torch.Generator()).lengths.max())
     for axis, value in thin.items():

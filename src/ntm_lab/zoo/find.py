@@ -74,7 +74,7 @@ def find(source: str | Path, slots: int | None = None, trust: str | Collection[s
             node["backend"] = "auto"  # here need not be what was there
     try:
         task, make_model = (build(config[part], trust) if packaged else instantiate(config[part]) for part in PARTS)
-        check_fits(config, task, make_model)
+        check_fits({part: config[part] for part in PARTS}, task, make_model)
         model: SequenceModel = make_model(task.input_size, task.output_size)
     except Exception as error:  # what is built from other people's values may raise anything
         cause = " ".join(str(error.__cause__ or error).split())
