@@ -113,7 +113,7 @@ def test_results_are_those_of_the_run(results: dict[str, Any], finished: Path) -
 
 def test_the_folder_holds_all_of_a_run(finished: Path) -> None:
     names = {path.name for path in finished.iterdir() if not path.name.startswith("events.out.tfevents")}
-    parts = {"checkpoints", "config.yaml", "versions.json", "metrics.csv", "episode.png", "results.json"}
+    parts = {"checkpoints", "config.yaml", "versions.json", "metrics.csv", "episode.png", "results.json", ".lock"}
     assert parts <= names <= parts | {"hparams.yaml"}
 
 

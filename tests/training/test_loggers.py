@@ -229,4 +229,4 @@ Train = Callable[..., object]
 def test_without_loggers_a_run_writes_no_curve(train: Train, tiny_ntm: list[str], tmp_path: Path) -> None:
     train(*tiny_ntm, "logger=none", f"hydra.run.dir={tmp_path / 'run'}")
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"checkpoints", "config.yaml", "versions.json", "results.json"}
+    assert names == {"checkpoints", "config.yaml", "versions.json", "results.json", ".lock"}

@@ -9,16 +9,14 @@ from typing import cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from ntm_lab.cli.output import lasting_output
-from ntm_lab.runs.config import NO_CHOICE, explain
+from ntm_lab.runs.config import explain, is_of_settings
+from ntm_lab.runs.folder import is_first
 from ntm_lab.runs.jobs import claim
 from ntm_lab.runs.run import train
 from ntm_lab.runs.search import CONF
-from ntm_lab.runs.trainer import is_first
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -41,8 +39,8 @@ def main(arguments: Sequence[str], conf: Path = CONF) -> None:
     try:
         with lasting_output():
             run()
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if wanted == "1" or not _of_settings(error):
+    except Exception as error:
+        if wanted == "1" or not is_of_settings(error):
             raise
         sys.exit(explain(error, arguments) if is_first() else 1)
     finally:
@@ -58,8 +56,3 @@ def job(config: DictConfig) -> float:
     with claim(config, node) as found:
         results = found or train(config, node)
     return math.nan if results is None else float(results["test"][0]["cost_bits"])
-
-
-def _of_settings(error: Exception) -> bool:
-    """Whether it is the settings that are wrong; of a group that is set to null Hydra says so by a ValueError."""
-    return not isinstance(error, ValueError) or str(error).startswith(NO_CHOICE)

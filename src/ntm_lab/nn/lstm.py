@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ntm_lab.checks import at_least, switch
 from ntm_lab.nn.arguments import accept, chosen, freeze
+from ntm_lab.nn.controllers import MOST_LAYERS
 from ntm_lab.types import Kind, SequenceModel
 
 
@@ -40,7 +41,7 @@ class LSTM(SequenceModel):
         super().__init__()
         self.input_size, self.output_size = input_size, output_size
         at_least("model.size", size, 1)
-        at_least("model.layers", layers, 1)
+        at_least("model.layers", layers, 1, MOST_LAYERS)
         self.packed = switch("model.packed", packed)
         self.lstm = nn.LSTM(input_size, size, layers, batch_first=True)
         self.output = nn.Linear(size, output_size)

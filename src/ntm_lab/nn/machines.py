@@ -1,5 +1,6 @@
 """The memory networks of the papers: a `MemoryNetwork` with its access, built from plain settings."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,15 @@ class _Machine(MemoryNetwork):
     """A memory network whose access is settled. `access` takes all keywords that are not named here."""
 
     access_class: type[Access]
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Show the keywords of the access in the signature too, where there is one."""
+        super().__init_subclass__(**settings)
+        own = inspect.signature(_Machine.__init__)
+        named = [one for name, one in own.parameters.items() if name not in ("self", "access")]
+        of_access = inspect.signature(cls.access_class).parameters.values()
+        keywords = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in of_access]
+        cls.__signature__ = own.replace(parameters=[*named, *keywords], return_annotation=own.empty)  # type: ignore[attr-defined]
 
     def __init__(
         self,

@@ -19,12 +19,13 @@ from ntm_lab.runs.folder import (
     CHECKPOINT,
     RESULTS,
     VERSIONS,
-    discard_if_empty,
+    has_begun,
     one_line_if_full,
     resume_command,
+    resumed_folder,
     versions,
 )
-from ntm_lab.runs.resume import check_weights, last_checkpoint, resumable
+from ntm_lab.runs.resume import last_checkpoint, restore, resumable
 from ntm_lab.runs.trainer import Trainer, build_trainer, first_decides
 from ntm_lab.tasks.answers import measures_of
 from ntm_lab.tasks.difficulties import hardest
@@ -124,32 +125,30 @@ def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any] | None:
 
 def start(config: DictConfig, hydra: DictConfig) -> Run:
     """Build what the config says and make its folder, or take up a run: the one in the folder ``config.resume``, or
-    what is left of an earlier try of the same job of a sweep or of SLURM.
+    what is left of an earlier try of the same job of a sweep or of SLURM. `claim` holds the folder meanwhile.
 
-    The config is the last file of a new folder that is written, and on disk whole or not at all: a folder without one
-    is begun anew. Raises RunError, before anything is written, if a setting or the folder to be resumed is not sound.
-    Several processes build the same; the first one alone looks into the folder and writes, and the others follow.
+    The config is the last file of a new folder that is written, and on disk whole or not at all: a folder without
+    checkpoint and results is begun anew. Raises RunError, before anything is written, if a setting or the folder to be
+    resumed is not sound. Several processes build the same; the first one alone looks into the folder and writes, and
+    the others follow.
 
     Args:
         config: as Hydra composes it, without its node ``hydra``.
         hydra: that node.
     """
-    made = Path(hydra.runtime.output_dir)
-    folder = made if config.resume is None else Path(str(config.resume))
     checkpoint = None
-    try:
-        if config.resume is not None:
-            config, checkpoint = resumable(folder, config, hydra.overrides.task)
-        else:
-            config = resolved(config, hydra)
-        with one_line_errors():
-            task, learner = build(config)
-            trainer = build_trainer(config, folder, learner, alone=hydra.mode != RunMode.RUN)
-        with one_line_if_full(folder):
-            folder, resumed_at = first_decides(trainer, lambda: _settle(folder, config, hydra, learner, checkpoint))
-            trainer.loggers = open_loggers(config, folder, resumed_at) if trainer.is_global_zero else [DummyLogger()]
-    finally:
-        discard_if_empty(made)
+    if config.resume is not None:
+        folder = resumed_folder(config)
+        config, checkpoint = resumable(folder, config, hydra.overrides.task)
+    else:
+        folder = Path(hydra.runtime.output_dir)
+        config = resolved(config, hydra)
+    with one_line_errors():
+        task, learner = build(config)
+        trainer = build_trainer(config, folder, learner, alone=hydra.mode != RunMode.RUN)
+    with one_line_if_full(folder), one_line_errors():
+        folder, resumed_at = first_decides(trainer, lambda: _settle(folder, config, hydra, learner, checkpoint))
+        trainer.loggers = open_loggers(config, folder, resumed_at) if trainer.is_global_zero else [DummyLogger()]
     return Run(folder, config, task, learner, trainer, resumed=resumed_at is not None)
 
 
@@ -157,14 +156,17 @@ def _settle(
     folder: Path, config: DictConfig, hydra: DictConfig, learner: Learner, checkpoint: dict[str, Any] | None
 ) -> tuple[Path, int | None]:
     """Make the folder of a new run or take up what is in it; the folder, and after how many sequences a run goes on."""
-    if config.resume is None and (folder / CONFIG).exists():
+    if config.resume is None:
         requeued = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
-        if hydra.mode != RunMode.MULTIRUN and not requeued:
-            raise RunError(f"hydra.run.dir={folder}: already holds a run; choose another, or resume={folder}")
-        same_settings(folder, config)
-        checkpoint = last_checkpoint(folder) if (folder / CHECKPOINT).exists() else None
+        if (hydra.mode == RunMode.MULTIRUN or requeued) and (folder / CONFIG).exists():
+            same_settings(folder, config)
+            checkpoint = last_checkpoint(folder, config)
+        elif has_begun(folder):
+            raise RunError(
+                f"hydra.run.dir={folder}: already holds a run; choose another, or go on with `{resume_command(folder)}`"
+            )
     if checkpoint is not None:
-        check_weights(folder, learner, checkpoint)
+        restore(folder, config, learner, checkpoint)
         return folder, checkpoint["learner"]["sequences"]
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")

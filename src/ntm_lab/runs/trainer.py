@@ -17,10 +17,9 @@ from hydra.utils import instantiate
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ProgressBar, Timer
-from pytorch_lightning.utilities import rank_zero_only
 
 from ntm_lab.checks import at_least, number, one_of
-from ntm_lab.runs.config import RunError
+from ntm_lab.runs.config import RunError, plain_leaves
 from ntm_lab.runs.folder import CHECKPOINT
 from ntm_lab.training.checkpoints import LastCheckpoint, WholeCheckpointIO
 from ntm_lab.training.learner import Learner
@@ -178,13 +177,14 @@ def build_trainer(config: DictConfig, folder: Path, learner: Learner, alone: boo
         if monitor is not None and monitor not in learner.monitored:
             raise ValueError(f"callbacks.{name}.monitor={monitor}: must be one of {', '.join(learner.monitored)}")
     limit = _time_limit(config.get("max_minutes"), arguments.pop("max_time", None))
+    last = LastCheckpoint(folder / CHECKPOINT, plain_leaves(config))
     plugins = [*arguments.pop("plugins", []), WholeCheckpointIO()]
     try:
         trainer = Trainer(
             **{"enable_model_summary": False} | arguments,
             default_root_dir=folder,
             logger=False,
-            callbacks=[SignalsBetweenSteps(), *callbacks.values(), limit, LastCheckpoint(folder / CHECKPOINT)],
+            callbacks=[SignalsBetweenSteps(), *callbacks.values(), limit, last],
             plugins=plugins,
             max_epochs=-1,
             max_steps=learner.data.total_steps,
@@ -287,8 +287,3 @@ def first_decides(trainer: pl.Trainer, decide: Callable[[], Outcome]) -> Outcome
     if refused is not None:
         raise RunError(refused)
     return cast(Outcome, outcome)
-
-
-def is_first() -> bool:
-    """Whether this is the first process of a run, known also before there is a trainer."""
-    return getattr(rank_zero_only, "rank", 0) == 0

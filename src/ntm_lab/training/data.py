@@ -14,6 +14,7 @@ from ntm_lab.tasks.answers import check_targets
 from ntm_lab.tasks.difficulties import label, ladder, seeded
 from ntm_lab.types import Batch, Curriculum, Difficulty, Task
 
+MOST_RUNGS = 1000  # each is a batch of its own, and a column of the log
 VALIDATION_SEED = 1  # of all runs, so that they are validated on the same sequences
 
 
@@ -69,7 +70,7 @@ class Data(pl.LightningDataModule):
 
         at_least("data.validation_sequences", validation_sequences, 1)
         generator = seeded(VALIDATION_SEED, "validation")
-        self.rungs = ladder(task, at_least("data.validation_rungs", validation_rungs, 1))
+        self.rungs = ladder(task, at_least("data.validation_rungs", validation_rungs, 1, MOST_RUNGS))
         examples = task.split("testing")
         self.validation = [examples.sample(validation_sequences, rung, generator) for rung in self.rungs]
         for batch in self.validation:

@@ -203,12 +203,16 @@ class CSVLog(Logger):
         self.path = Path(folder) / "metrics.csv"
         self.columns: list[str] = []
         if self.path.exists():
-            with self.path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                self.columns = list(reader.fieldnames or [])
-                # a row cut short by a kill has no value for its last column at all
-                whole = [row for row in reader if None not in row.values()]
-            self._rewrite([row for row in whole if resumed_at is not None and int(row["sequences"]) <= resumed_at])
+            try:
+                with self.path.open(newline="") as file:
+                    reader = csv.DictReader(file)
+                    self.columns = list(reader.fieldnames or [])
+                    # a row cut short by a kill has no value for its last column at all
+                    whole = [row for row in reader if None not in row.values()]
+                kept = [row for row in whole if resumed_at is not None and int(row["sequences"]) <= resumed_at]
+            except (ValueError, KeyError, TypeError, csv.Error) as error:
+                raise ValueError(f"{self.path}: is damaged ({error}); without it the curve begins anew") from error
+            self._rewrite(kept)
 
     @property
     def name(self) -> str:
