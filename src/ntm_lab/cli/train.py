@@ -1,4 +1,8 @@
-"""`ntm-lab train …`: train a model; the arguments are Hydra's, as of `python train.py`."""
+"""`ntm-lab train …`: train a model; the arguments are Hydra's, as of `python train.py`.
+
+PyTorch and Lightning, which take seconds to import, come with the first job that trains. Help, most wrong settings,
+jobs that have ended before, and a launcher that hands the jobs to other processes do without them.
+"""
 
 import os
 import sys
@@ -12,9 +16,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from ntm_lab.cli import import_quickly
 from ntm_lab.runs.config import NO_CHOICE, explain
 from ntm_lab.runs.jobs import claim
-from ntm_lab.runs.run import train
 from ntm_lab.runs.search import CONF
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -43,7 +47,7 @@ def job(config: DictConfig) -> float:
     """Train, or take what a job of a sweep found out before; what a search minimises is the cost of the first test."""
     node = cast(DictConfig, HydraConfig.get())
     with claim(config, node) as found:
-        results = found or train(config, node)
+        results = found or import_quickly("ntm_lab.runs.run").train(config, node)
     return float(results["test"][0]["cost_bits"])
 
 

@@ -75,7 +75,7 @@ def evaluate(
             batch = examples.sample(count, difficulty, generator)
             if not parts:
                 check_targets(task, batch)
-            parts.append(Scores.of(_outputs(model, batch.inputs), batch, task.solve(batch), task))
+            parts.append(Scores.of(_outputs(model, batch.inputs), batch, task.solve(batch), task, details))
             remaining -= count
             advance(count)
         scores = Scores.joined(parts)

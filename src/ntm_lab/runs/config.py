@@ -9,7 +9,6 @@ from typing import Any
 from hydra.errors import CompactHydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 CONFIG = "config.yaml"
 SOURCES = ("recipe", "general", "form")  # where settings come from; they say nothing that the others do not
@@ -27,6 +26,8 @@ class RunError(CompactHydraException):
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """What a setting's own check, a constructor or the trainer says is wrong, as a RunError."""
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException  # Lightning takes seconds to import
+
     try:
         yield
     except InstantiationException as error:
