@@ -2,6 +2,7 @@
 
 import errno
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from ntm_lab.runs.folder import CHECKPOINT, RESULTS, VERSIONS, discard_if_empty,
 from ntm_lab.runs.resume import check_weights, last_checkpoint, resumable
 from ntm_lab.tasks.answers import measures_of
 from ntm_lab.tasks.difficulties import hardest
+from ntm_lab.training.callbacks import Pictures
 from ntm_lab.training.learner import Learner
 from ntm_lab.training.nonfinite import NonFiniteError
 from ntm_lab.types import Task
@@ -42,11 +44,16 @@ class Run(NamedTuple):
             print(f"\nstopped; `python train.py resume={self.folder}` goes on from the last validation")
             raise
 
-    def complete(self) -> dict[str, Any]:
-        """Train, test and report; the results. RunError if a value is not finite or the disk is full."""
+    def complete(self, tell: Callable[[dict[str, Any]], object] = lambda results: None) -> dict[str, Any]:
+        """Train, test and report; the results, which ``tell`` hears of before the dashboards are complete.
+
+        RunError if a value is not finite or the disk is full."""
         try:
             self.fit()
-            return self.report(self.test())
+            results = self.report(self.test())
+            tell(results)
+            self.complete_dashboards(results)
+            return results
         except NonFiniteError as error:
             raise RunError(str(error)) from error
         except OSError as error:
@@ -79,20 +86,25 @@ class Run(NamedTuple):
             "overlap": learner.data.overlaps(),
         }
         write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
-        for logger in self.trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):  # its table of runs, by settings and result
-                first = {f"hp/{measure.name}": test[0][measure.name] for measure in measures_of(test[0])}
-                logger.log_hyperparams(_plain(self.config), first | {"hp/seconds": learner.seconds})
-                logger.finalize("success")
         return results
+
+    def complete_dashboards(self, results: dict[str, Any]) -> None:
+        """Log the last pictures and, to TensorBoard, a row for its table of runs, by settings and result."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Pictures):
+                callback.finish(self.trainer)
+        for logger in self.trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                test = results["test"][0]
+                first = {f"hp/{measure.name}": test[measure.name] for measure in measures_of(test)}
+                logger.log_hyperparams(_plain(self.config), first | {"hp/seconds": results["seconds"]})
+                logger.finalize("success")
 
 
 def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
     """A run from its start to its results, which are printed too."""
     run = start(config, hydra)
-    results = run.complete()
-    print(summary(results, run.folder))
-    return results
+    return run.complete(lambda results: print(summary(results, run.folder), flush=True))
 
 
 def start(config: DictConfig, hydra: DictConfig) -> Run:
