@@ -11,7 +11,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweepe
 from hydra.core.config_store import ConfigStore
 
 
-class ChoiceSweeper(BasicSweeper):
+class GridSweeper(BasicSweeper):
     """Before the launcher begins, it composes one job of every combination of choices from groups. All jobs have the
     same keys, so that whatever is misspelt is still found before anything is run."""
 
@@ -29,7 +29,7 @@ class ChoiceSweeper(BasicSweeper):
 
 ConfigStore.instance().store(
     group="hydra/sweeper",
-    name="choice",
-    node=BasicSweeperConf(_target_=f"{ChoiceSweeper.__module__}.{ChoiceSweeper.__name__}"),
+    name="grid",
+    node=BasicSweeperConf(_target_=f"{GridSweeper.__module__}.{GridSweeper.__name__}"),
     provider="ntm_lab",
 )

@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 
-from hydra_plugins.ntm_lab_sweeper import ChoiceSweeper
+from hydra_plugins.ntm_lab_sweeper import GridSweeper
 from ntm_lab.runs.search import CONF
 
 
@@ -29,7 +29,7 @@ def test_one_job_of_every_combination_is_composed(monkeypatch: pytest.MonkeyPatc
         sweeper = Plugins.instance().instantiate_sweeper(
             hydra_context=context, task_function=lambda config: None, config=config
         )
-        assert isinstance(sweeper, ChoiceSweeper)
+        assert isinstance(sweeper, GridSweeper)
         monkeypatch.setattr(
             hydra.config_loader,
             "load_sweep_config",

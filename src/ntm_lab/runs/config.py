@@ -58,7 +58,7 @@ def _one_line(error: BaseException) -> str:
 def resolved(config: DictConfig, hydra: DictConfig) -> DictConfig:
     """The config without interpolations, under ``choices`` what was chosen from each group, and under ``overrides``
     what was asked for on the command line. RunError if something is missing."""
-    choices = {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")}
+    choices = {group: choice for group, choice in hydra.runtime.choices.items() if not _of_the_sweep(group)}
     for group, choice in choices.items():
         if choice is None and group != "experiment":
             raise RunError(f"{group}=null: must be one of the choices of this group")
@@ -72,6 +72,11 @@ def resolved(config: DictConfig, hydra: DictConfig) -> DictConfig:
     if missing:
         raise RunError(f"{', '.join(missing)}: missing; every run has {', '.join(SETTINGS)}")
     return plain
+
+
+def _of_the_sweep(group: str) -> bool:
+    """Whether a group says how jobs are found and started, and not what they are."""
+    return group == "search" or group.startswith("hydra/")
 
 
 def _check_found(choices: Mapping[str, str], values: Mapping[str, Any]) -> None:
