@@ -1,4 +1,8 @@
-"""`ntm-lab train …`: train a model; the arguments are Hydra's, as of `python train.py`."""
+"""`ntm-lab train …`: train a model; the arguments are Hydra's, as of `python train.py`.
+
+PyTorch and Lightning, which take seconds to import, come with the first job that trains. Help, most wrong settings,
+jobs that have ended before, and a launcher that hands the jobs to other processes do without them.
+"""
 
 import math
 import os
@@ -11,11 +15,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from ntm_lab.cli import import_quickly
 from ntm_lab.cli.output import lasting_output
 from ntm_lab.runs.config import explain, is_of_settings
 from ntm_lab.runs.folder import is_first
 from ntm_lab.runs.jobs import claim
-from ntm_lab.runs.run import train
 from ntm_lab.runs.search import CONF
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -54,5 +58,5 @@ def job(config: DictConfig) -> float:
     """
     node = cast(DictConfig, HydraConfig.get())
     with claim(config, node) as found:
-        results = found or train(config, node)
+        results = found or import_quickly("ntm_lab.runs.run").train(config, node)
     return math.nan if results is None else float(results["test"][0]["cost_bits"])

@@ -76,7 +76,7 @@ def evaluate(
             if not parts:
                 check_targets(task, batch)
             batch = _as_precise(batch, model)
-            parts.append(Scores.of(_outputs(model, batch.inputs), batch, task.solve(batch), task))
+            parts.append(Scores.of(_outputs(model, batch.inputs), batch, task.solve(batch), task, details))
             remaining -= count
             advance(count)
         scores = Scores.joined(parts)

@@ -36,18 +36,20 @@ class Scores(NamedTuple):
     optimum: Measured  # (n,) each
     chance: Measured  # (n,) each
     groups: dict[str, Tensor]  # (n, 2): how many answers of each of the task's groups are right, and are asked for
-    steps: Steps | tuple[()]  # empty where sequences differ in how many steps are scored
+    steps: Steps | tuple[()]  # empty where sequences differ in how many steps are scored, or nobody wants them
 
     @classmethod
-    def of(cls, outputs: Tensor, batch: Batch, solution: Tensor, task: Task) -> "Scores":
-        """The scores of one batch, from a model's outputs and the task's solution (B, T, O), all on the CPU."""
+    def of(cls, outputs: Tensor, batch: Batch, solution: Tensor, task: Task, by_step: bool = True) -> "Scores":
+        """The scores of one batch, from a model's outputs and the task's solution (B, T, O), all on the CPU; without
+        those of single steps, which take longest, unless ``by_step``."""
         answer, asked = task.answer, batch.mask.sum(1)
+        even = bool((asked == asked[0]).all())
         return cls(
             answer.measure(outputs, batch.targets, batch.mask),
             answer.measure_solution(solution, batch.targets, batch.mask),
             answer.chance(batch.targets, batch.mask),
             by_group(task, outputs, batch),
-            _steps(answer, outputs, batch, solution) if bool((asked == asked[0]).all()) else (),
+            _steps(answer, outputs, batch, solution) if by_step and even else (),
         )
 
     @classmethod

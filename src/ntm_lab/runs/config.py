@@ -11,7 +11,6 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import CompactHydraException, HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ntm_lab.files import read_yaml_text
 from ntm_lab.runs.search import CONF
@@ -32,6 +31,8 @@ class RunError(CompactHydraException):
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """What a setting's own check, a constructor or the trainer says is wrong, as a RunError."""
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException  # Lightning takes seconds to import
+
     try:
         yield
     except InstantiationException as error:
@@ -77,7 +78,7 @@ def one_line(error: BaseException) -> str:
 def resolved(config: DictConfig, hydra: DictConfig) -> DictConfig:
     """The config without interpolations, under ``choices`` what was chosen from each group, and under ``overrides``
     what was asked for on the command line. RunError if one of them has no value."""
-    choices = {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")}
+    choices = {group: choice for group, choice in hydra.runtime.choices.items() if not _of_the_sweep(group)}
     for group, choice in choices.items():
         if choice is None and group != "experiment":
             raise RunError(f"{group}=null: must be one of the choices of this group")
@@ -88,6 +89,11 @@ def resolved(config: DictConfig, hydra: DictConfig) -> DictConfig:
     plain = OmegaConf.create({"choices": choices, "overrides": [*hydra.overrides.task]})
     plain.merge_with(values)
     return plain
+
+
+def _of_the_sweep(group: str) -> bool:
+    """Whether a group says how jobs are found and started, and not what they are."""
+    return group == "search" or group.startswith("hydra/")
 
 
 def _check_found(choices: Mapping[str, str], values: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ it begins anew, by the same command or by ``resume=``.
 """
 
 import errno
+import os
 import platform
 import shlex
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from ntm_lab.runs.config import CONFIG, RunError, as_text
 
 FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # no more of a disk, of a quota, of a file
 VERSIONS, RESULTS, CHECKPOINT, LOCK = "versions.json", "results.json", "checkpoints/last.ckpt", ".lock"
+RANKS = "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID"  # variables by which Lightning knows its own
 PACKAGES = (
     "ntm_lab",
     "torch",
@@ -96,10 +98,8 @@ def one_line_if_full(folder: Path) -> Iterator[None]:
 
 
 def is_first() -> bool:
-    """Whether this is the first of the processes that share a run, known also before there is a trainer."""
-    from lightning_fabric.utilities.rank_zero import rank_zero_only  # which knows its own rank
-
-    return getattr(rank_zero_only, "rank", 0) == 0
+    """Whether this is the first of the processes that share a run, as whoever started them says."""
+    return all(os.environ.get(variable, "0") == "0" for variable in RANKS)
 
 
 @contextmanager

@@ -34,8 +34,9 @@ LONGEST = 240  # bytes of a name; file systems take 255
 def claim(config: DictConfig, hydra: DictConfig) -> Iterator[dict[str, Any] | None]:
     """Hold the folder of a run for this process; gives the results of a sweep's job if it has ended before.
 
-    A second process is refused, but for those that share the work of the first. Only jobs of a sweep wait: the workers of a sweep that was killed may outlive it, so
-    that the same sweep, started again, comes to a job that is still under way.
+    A second process is refused, but for those that share the work of the first. Only jobs of a sweep wait: the workers
+    of a sweep that was killed may outlive it, so that the same sweep, started again, comes to a job that is still under
+    way.
 
     A folder in which nothing was written is removed again. Raises RunError if another process works there, and if the
     job that has ended there had other settings.

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -29,6 +30,7 @@ from ntm_lab.runs.resume import last_checkpoint, restore, resumable
 from ntm_lab.runs.trainer import Trainer, build_trainer, first_decides
 from ntm_lab.tasks.answers import measures_of
 from ntm_lab.tasks.difficulties import hardest
+from ntm_lab.training.callbacks import Pictures
 from ntm_lab.training.learner import Learner
 from ntm_lab.training.loggers import RunLog
 from ntm_lab.training.nonfinite import NonFiniteError
@@ -64,13 +66,21 @@ class Run(NamedTuple):
                 self._end_by(signal.SIGINT)
             raise
 
-    def complete(self) -> dict[str, Any] | None:
-        """Train, test and report; the results, in the first of several processes. RunError if a value is not finite or
-        the disk is full; SystemExit as in `fit`."""
+    def complete(self, tell: Callable[[dict[str, Any]], object] = lambda results: None) -> dict[str, Any] | None:
+        """Train, test and report; the results, which ``tell`` hears of before the dashboards are complete.
+
+        Only the first of several processes has results. RunError if a value is not finite or the disk is full;
+        SystemExit as in `fit`.
+        """
         with one_line_if_full(self.folder):
             try:
                 self.fit()
-                return self.report(self.test()) if self.trainer.is_global_zero else None
+                if not self.trainer.is_global_zero:
+                    return None
+                results = self.report(self.test())
+                tell(results)
+                self.complete_dashboards(results)
+                return results
             except KeyboardInterrupt:
                 self._end_by(signal.SIGINT)
             except NonFiniteError as error:
@@ -106,21 +116,24 @@ class Run(NamedTuple):
             "overlap": learner.data.overlaps(),
         }
         write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
+        return results
+
+    def complete_dashboards(self, results: dict[str, Any]) -> None:
+        """Log the last pictures and, where loggers show them, the results."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Pictures):
+                callback.finish(self.trainer)
+        test, table = results["test"], summary(results, self.folder).strip()
         scores = {measure.name: test[0][measure.name] for measure in measures_of(test[0])} if test else {}
         for logger in self.trainer.loggers:
             if isinstance(logger, RunLog):
-                table = summary(results, self.folder).strip()
-                logger.end(told_apart_by(self.config), scores | {"seconds": learner.seconds}, table)
-        return results
+                logger.end(told_apart_by(self.config), scores | {"seconds": results["seconds"]}, table)
 
 
 def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any] | None:
     """A run from its start to its results, which are printed too, in the first of several processes."""
     run = start(config, hydra)
-    results = run.complete()
-    if results is not None:
-        print(summary(results, run.folder))
-    return results
+    return run.complete(lambda results: print(summary(results, run.folder), flush=True))
 
 
 def start(config: DictConfig, hydra: DictConfig) -> Run:
