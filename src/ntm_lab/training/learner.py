@@ -122,12 +122,10 @@ class Learner(pl.LightningModule):
         """
         rows = torch.arange(self.data.batch_size) % len(self.data.validation[0].inputs)
         batch = Batch(*(part[rows].to(self.device) for part in self.data.validation[0]))
-        inputs = (
-            batch.inputs.to(next(self.model.parameters()).dtype) if batch.inputs.is_floating_point() else batch.inputs
-        )
+        weights = [part for part in self.model.parameters() if part.requires_grad]
+        inputs = batch.inputs.to(weights[0].dtype) if batch.inputs.is_floating_point() else batch.inputs
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             signals = self.model.trace(inputs, lengths=uneven_lengths(batch), signals=self._wanted(self.penalties))
-        weights = [part for part in self.model.parameters() if part.requires_grad]
         torch.autograd.grad(signals["logits"].sum(), weights, allow_unused=True)
 
     def on_train_start(self) -> None:
