@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ntm_lab.checks import at_least, switch
 from ntm_lab.tasks.answers import check_targets
-from ntm_lab.tasks.difficulties import label, ladder, seeded
+from ntm_lab.tasks.difficulties import label, seeded
 from ntm_lab.types import Batch, Curriculum, Difficulty, Task
 
 VALIDATION_SEED = 1  # of all runs, so that they are validated on the same sequences
@@ -65,8 +65,8 @@ class Data(pl.LightningDataModule):
 
         at_least("data.validation_sequences", validation_sequences, 1)
         generator = seeded(VALIDATION_SEED, "validation")
-        self.rungs = ladder(task, at_least("data.validation_rungs", validation_rungs, 1))
-        examples = task.split("testing")
+        self.rungs = task.rungs(at_least("data.validation_rungs", validation_rungs, 1))
+        examples = task.split("validation")
         self.validation = [examples.sample(validation_sequences, rung, generator) for rung in self.rungs]
         for batch in self.validation:
             check_targets(task, batch)
