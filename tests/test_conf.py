@@ -246,7 +246,8 @@ def test_a_model_names_all_settings_of_its_access(model: str, composed: Callable
     node = composed(f"model={model}", "task=copy", f"recipe={model}/general").model
     access = {"ntm": NTMAccess, "dnc": DNCAccess, "mann": MANNAccess}[model]
     defaults = {name: one.default for name, one in inspect.signature(access).parameters.items()}
-    assert node.keys() == {*defaults, "_target_", "_partial_", "controller", "backend", "recompute_every"}
+    network = {"controller", "backend", "recompute_every", "encoder", "dropout"}
+    assert node.keys() == {*defaults, *network, "_target_", "_partial_"}
     if model != "ntm":
         own = defaults.keys() - {"slots", "width", "init"}
         assert {name: node[name] for name in own} == {name: defaults[name] for name in own}

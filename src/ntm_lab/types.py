@@ -231,8 +231,8 @@ class Curriculum(Protocol):
         """Hear the cost (bits per sequence) of what was drawn, before and, if asked for, after the update."""
         ...
 
-    def validated(self, error_rates: Mapping[str, float]) -> None:
-        """Hear the error rates of a validation, by the labels of its difficulties; ignored by default."""
+    def validated(self, error_rates: Sequence[tuple[Difficulty, float]]) -> None:
+        """Hear the error rates of a validation, from the easiest difficulty to the hardest; ignored by default."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -256,6 +256,19 @@ class Controller(nn.Module, ABC):
         """All that `forward` does, as layers of one size and kind, whose state is (), (hidden,) or (hidden, cell), each
         (B, layers, size). None if it cannot be said so: then an NTM does not run on a fast backend."""
         return None
+
+
+class Encoder(nn.Module, ABC):
+    """What maps the inputs before the recurrence, step by step, and is learned with it; built from the input width.
+
+    It maps 0 to 0, which is what padding is.
+    """
+
+    size: int  # of its output
+
+    @abstractmethod
+    def forward(self, inputs: Tensor) -> Tensor:
+        """What the recurrence sees, (B, T, size), from inputs (B, T, I)."""
 
 
 class Kind(StrEnum):

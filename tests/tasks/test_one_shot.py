@@ -130,15 +130,15 @@ def test_the_optimum_costs_the_labels_of_new_classes(ways, shots, task, generato
 
 def test_labels_of_five_letters(generator):
     """A label is 25 numbers of the input one step late; its letters are the digits of one of 3,125 numbers."""
-    task = OneShot(ways=[15, 15], shots=[2, 2], labels="letters")
-    batch = task.sample(8, {"ways": 15, "shots": 2}, generator)
+    task = OneShot(ways=[10, 10], shots=[2, 2], labels="letters")
+    batch = task.sample(8, {"ways": 10, "shots": 2}, generator)
     assert (task.answer, task.input_size, task.output_size) == (Symbols(5, 5), 64 + 25, 25)
-    assert batch.targets.shape == (8, 30, 5)
+    assert batch.targets.shape == (8, 20, 5)
     task.answer.check(batch.targets, batch.mask)
     assert torch.equal(batch.inputs[:, 1:, 64:], one_hot(batch.targets[:, :-1], 5).flatten(2).float())
     for targets in batch.targets:
         _, counts = targets.unique(dim=0, return_counts=True)
-        assert counts.tolist() == [2] * 15
+        assert counts.tolist() == [2] * 10
     assert batch.targets.unique().tolist() == [0, 1, 2, 3, 4]
 
 

@@ -93,7 +93,8 @@ class Learner(pl.LightningModule):
         self.round_started: float | None = None
         self.optimum = [self._mean_optimum(batch) for batch in data.validation]
         worst = [self.answer.worst(batch.targets, batch.mask).double().mean() for batch in data.validation]
-        self.worst = float(sum(worst)) / len(worst)  # what errors are a share of, a sequence
+        self.worst_of_rungs = [float(mean) for mean in worst]  # what errors are a share of, a sequence
+        self.worst = float(sum(worst)) / len(worst)
         self.latest: dict[str, float] = {}  # the newest value of everything logged
 
     @property
@@ -208,6 +209,9 @@ class Learner(pl.LightningModule):
             self._stop_nonfinite(f"validation cost is {overall['cost']}", self.batch)
 
         self.schedule.observe(overall | {"error_rate": error_rate})
+        errors = [result[self.answer.errors.logged] for result in results]
+        rates = [wrong / worst for wrong, worst in zip(errors, self.worst_of_rungs, strict=True)]
+        self.data.curriculum.validated([*zip(self.data.rungs, rates, strict=True)])
         if error_rate >= self.answer.solved:
             self.solved_since = None
         elif self.solved_since is None:
