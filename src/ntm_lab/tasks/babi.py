@@ -35,10 +35,12 @@ class Babi(BaseTask):
     With ``steps=sentences`` a step is a sentence, (B, T, 13 · 159): place by place one word, a question with its first
     ``-``, at which it is asked. A model without an encoder that knows of places sees them as one long vector.
 
-    Training stories are drawn task by task alike, with all that follows bucketed by length: of ``pool`` batches drawn,
-    sorted by length, one is kept at random. Validation takes other stories of the same file, and no story that is word
-    by word one of training. A test has every story of the test file once. Targets at steps that are not scored, which
-    count for nothing, hold the place of the story's task in ``tasks``, by which `groups` knows it.
+    A training batch has stories of all tasks, drawn alike, and of like length: ``pool`` times as many are drawn and
+    sorted by length, and of the batches that they make one is kept at random. Validation takes other stories of the
+    same file, and no story that is word by word one of training. A test has every story of the test file once.
+
+    Targets at steps that are not scored, which count for nothing, hold the place of the story's task in ``tasks``, by
+    which `groups` knows it.
 
     Args:
         root: the folder ``tasks_1-20_v1-2``, or one that holds it. It is read when sequences are first needed.
@@ -70,7 +72,7 @@ class Babi(BaseTask):
         self.part: str | None = None  # None draws from the whole training file
         self.answer = Symbols(len(WORDS))
         self.input_size = (LONGEST if self.by_sentence else 1) * len(WORDS)
-        self.ranges = {"questions": (1, max(MOST.get(number, 5) for number in self.tasks))}
+        self.ranges = {"questions": (1, max(MOST.get(task, 5) for task in self.tasks))}
 
     def grow(self, value: int) -> int:
         return 2 * value
