@@ -13,7 +13,7 @@ from ntm_lab.tasks.difficulties import label
 from ntm_lab.types import Difficulty, SequenceModel, Task
 
 NAME = "evaluations.json"
-FORMAT = 1  # of the rows; raised when what `evaluate` says or how it draws changes
+FORMAT = 2  # of the rows; raised when what `evaluate` says or how it draws changes
 PACKAGE = Path(__file__).resolve().parents[1]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess
 from ntm_lab.nn.controllers import make_controller
 from ntm_lab.nn.network import MemoryNetwork
-from ntm_lab.types import Access, Controller
+from ntm_lab.types import Access, Controller, Encoder
 
 
 class _Machine(MemoryNetwork):
@@ -35,6 +35,8 @@ class _Machine(MemoryNetwork):
         layers: int | None = None,
         backend: str = "auto",
         recompute_every: int = 8,
+        encoder: Callable[[int], Encoder] | None = None,
+        dropout: float = 0.0,
         **access: Any,
     ) -> None:
         super().__init__(
@@ -44,6 +46,8 @@ class _Machine(MemoryNetwork):
             partial(self.access_class, **access),
             backend,
             recompute_every,
+            encoder,
+            dropout,
         )
 
 
@@ -54,7 +58,7 @@ class NTM(_Machine):
         input_size, output_size: I and O.
         controller: ``lstm``, ``feedforward``, ``recurrent``, or what builds one from its input width.
         size, layers: of a controller given by name, 100 and 1 by default.
-        backend, recompute_every: see `MemoryNetwork`.
+        backend, recompute_every, encoder, dropout: see `MemoryNetwork`.
         access: all other keywords, such as ``slots=128, width=20, read_heads=1``: see `NTMAccess`.
 
     >>> import torch

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ntm_lab.checks import at_least, switch
 from ntm_lab.tasks.answers import check_targets
-from ntm_lab.tasks.difficulties import label, ladder, seeded
+from ntm_lab.tasks.difficulties import label, seeded
 from ntm_lab.types import Batch, Curriculum, Difficulty, Task
 
 MOST_RUNGS = 1000  # each is a batch of its own, and a column of the log
@@ -70,8 +70,8 @@ class Data(pl.LightningDataModule):
 
         at_least("data.validation_sequences", validation_sequences, 1)
         generator = seeded(VALIDATION_SEED, "validation")
-        self.rungs = ladder(task, at_least("data.validation_rungs", validation_rungs, 1, MOST_RUNGS))
-        examples = task.split("testing")
+        self.rungs = task.rungs(at_least("data.validation_rungs", validation_rungs, 1, MOST_RUNGS))
+        examples = task.split("validation")
         self.validation = [examples.sample(validation_sequences, rung, generator) for rung in self.rungs]
         for batch in self.validation:
             check_targets(task, batch)

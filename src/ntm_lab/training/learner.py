@@ -95,7 +95,8 @@ class Learner(pl.LightningModule):
         self.round_started: float | None = None
         self.optimum = [self._mean_optimum(batch) for batch in data.validation]
         worst = [self.answer.worst(batch.targets, batch.mask).double().mean() for batch in data.validation]
-        self.worst = float(sum(worst)) / len(worst)  # what errors are a share of, a sequence
+        self.worst_of_rungs = [float(mean) for mean in worst]  # what errors are a share of, a sequence
+        self.worst = float(sum(worst)) / len(worst)
         self.latest: dict[str, float] = {}  # the newest value of everything logged
 
     @property
@@ -277,7 +278,7 @@ class Learner(pl.LightningModule):
         if not math.isfinite(overall["cost"]) or not all(part.isfinite().all() for part in self.model.parameters()):
             self._stop_nonfinite(f"validation cost is {overall['cost']}", self.batch)
         if self._in_turn:
-            self._hear(overall, error_rate)
+            self._hear(results, overall, error_rate)
 
     @property
     def _in_turn(self) -> bool:
@@ -286,8 +287,16 @@ class Learner(pl.LightningModule):
         step = self.trainer.global_step
         return not (self.trainer.should_stop and step % self.data.round_steps and step < self.data.total_steps)
 
-    def _hear(self, overall: Mapping[str, float], error_rate: float) -> None:
+    def _hear(
+        self, results: Mapping[str, Mapping[str, float]], overall: Mapping[str, float], error_rate: float
+    ) -> None:
         self.schedule.observe({**overall, "error_rate": error_rate})
+        rates = [
+            (rung, results[label(rung)][self.answer.errors.logged] / worst)
+            for rung, worst in zip(self.data.rungs, self.worst_of_rungs, strict=True)
+            if label(rung) in results
+        ]
+        self.data.curriculum.validated(rates)
         if error_rate >= self.answer.solved:
             self.solved_since = None
         elif self.solved_since is None:

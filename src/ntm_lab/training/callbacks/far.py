@@ -47,7 +47,7 @@ class FarDifficulties(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
-        self._draw(learner.data.task.split("testing"))
+        self._draw(learner.data.task.split("validation"))
         if trainer.ckpt_path is None:  # a resumed run has this behind it
             self._evaluate(learner)
 
