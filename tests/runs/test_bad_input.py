@@ -348,7 +348,8 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     assert ended.status != 0 and calls == 2
     assert (
         message(ended.err)
-        == f"{tmp_path / 'run'}: no space left on the disk; `{resume_command(tmp_path / 'run')}` goes on"
+        == f"{tmp_path / 'run'}: cannot be written (No space left on device); the last checkpoint is intact, and "
+        f"`{resume_command(tmp_path / 'run')}` goes on from there"
     )
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["learner"]["sequences"] == 0

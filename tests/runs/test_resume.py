@@ -139,7 +139,7 @@ def test_a_killed_run_has_the_same_curve(killed_and_not: tuple[Path, Path]) -> N
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("killed")
-@pytest.mark.parametrize("tag", ["train/cost", "val/cost", "curriculum/length", "addressing/read_0/sharpness"])
+@pytest.mark.parametrize("tag", ["cost/train", "cost_log10/val", "curriculum/length", "memory/read_0/sharpness"])
 def test_a_killed_run_has_the_same_scalars(tag: str, killed_and_not: tuple[Path, Path]) -> None:
     curves = []
     for folder in killed_and_not:

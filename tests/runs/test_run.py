@@ -168,7 +168,7 @@ def files_of_at_most() -> Iterator[Callable[[int], None]]:
     ("size", "kept"),
     [
         (10_000, "there is no checkpoint yet"),
-        (40_000, "the last checkpoint is intact, and resume={} goes on from there"),
+        (40_000, "the last checkpoint is intact, and `python train.py resume={}` goes on from there"),
     ],
     ids=["at once", "with the state of the optimizer"],
 )

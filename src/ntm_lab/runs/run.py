@@ -149,39 +149,46 @@ def start(config: DictConfig, hydra: DictConfig) -> Run:
         config: as Hydra composes it, without its node ``hydra``.
         hydra: that node.
     """
-    checkpoint = None
-    if config.resume is not None:
-        folder = resumed_folder(config)
-        config, checkpoint = resumable(folder, config, hydra.overrides.task)
-    else:
+    checkpoint, new = None, config.resume is None
+    if new:
         folder = Path(hydra.runtime.output_dir)
         config = resolved(config, hydra)
+    else:
+        folder = resumed_folder(config)
+        config, checkpoint = resumable(folder, config, hydra.overrides.task)
     with one_line_errors():
         task, learner = build(config)
         trainer = build_trainer(config, folder, learner, alone=hydra.mode != RunMode.RUN)
+
+    def settle() -> tuple[Path, int | None]:
+        found = _of_earlier_try(folder, config, hydra) if new else checkpoint
+        return folder, _settle(folder, config, learner, found)
+
     with one_line_if_full(folder), one_line_errors():
-        folder, resumed_at = first_decides(trainer, lambda: _settle(folder, config, hydra, learner, checkpoint))
+        folder, resumed_at = first_decides(trainer, settle)
         trainer.loggers = open_loggers(config, folder, resumed_at) if trainer.is_global_zero else [DummyLogger()]
     return Run(folder, config, task, learner, trainer, resumed=resumed_at is not None)
 
 
-def _settle(
-    folder: Path, config: DictConfig, hydra: DictConfig, learner: Learner, checkpoint: dict[str, Any] | None
-) -> tuple[Path, int | None]:
-    """Make the folder of a new run or take up what is in it; the folder, and after how many sequences a run goes on."""
-    if config.resume is None:
-        requeued = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
-        if (hydra.mode == RunMode.MULTIRUN or requeued) and (folder / CONFIG).exists():
-            same_settings(folder, config)
-            checkpoint = last_checkpoint(folder, config)
-        elif has_begun(folder):
-            raise RunError(
-                f"hydra.run.dir={folder}: already holds a run; choose another, or go on with `{resume_command(folder)}`"
-            )
+def _of_earlier_try(folder: Path, config: DictConfig, hydra: DictConfig) -> dict[str, Any] | None:
+    """The checkpoint of an earlier try of the same job; RunError if another run is in the folder."""
+    requeued = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
+    if (hydra.mode == RunMode.MULTIRUN or requeued) and (folder / CONFIG).exists():
+        same_settings(folder, config)
+        return last_checkpoint(folder, config)
+    if has_begun(folder):
+        raise RunError(
+            f"hydra.run.dir={folder}: already holds a run; choose another, or go on with `{resume_command(folder)}`"
+        )
+    return None
+
+
+def _settle(folder: Path, config: DictConfig, learner: Learner, checkpoint: dict[str, Any] | None) -> int | None:
+    """Bring the learner to where the checkpoint is, after this many sequences, or make the folder of a new run."""
     if checkpoint is not None:
         restore(folder, config, learner, checkpoint)
-        return folder, checkpoint["learner"]["sequences"]
+        return int(checkpoint["learner"]["sequences"])
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
     write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
-    return folder, None
+    return None
