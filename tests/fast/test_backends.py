@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from torch import Tensor
 from ntm_lab.fast import backends
 from ntm_lab.fast.contract import leaves
 from ntm_lab.fast.numba import backend as numba_backend
-from ntm_lab.nn import DNC, MANN, NTM, MemoryNetwork
+from ntm_lab.nn import NTM, MemoryNetwork, NTMAccess
 from ntm_lab.nn.controllers import Feedforward
 
-Build = Callable[..., NTM]
+Build = Callable[..., MemoryNetwork]
 
 
 class Untold(Feedforward):
@@ -23,6 +24,12 @@ class Untold(Feedforward):
 
     def weights(self) -> None:
         return None
+
+
+class Plain(NTMAccess):
+    """An access without kernels."""
+
+    machine = None
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +53,7 @@ REASONS = {
     "bfloat16": "it computes in float32 and float64, not in torch.bfloat16",
     "float16": "it computes in float32 and float64, not in torch.float16",
     "controller": "Untold does not give its weights as layers",
-    "DNC": "it has no kernels for DNCAccess",
-    "MANN": "it has no kernels for MANNAccess",
+    "access": "it has no kernels for Plain",
     "missing": "it cannot be imported (",
 }
 
@@ -59,8 +65,8 @@ def refused(request: pytest.FixtureRequest, build: Build) -> tuple[MemoryNetwork
     if case == "missing":
         request.getfixturevalue("without_numba")
     dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(case, torch.float32)
-    if case in ("DNC", "MANN"):
-        model: MemoryNetwork = {"DNC": DNC, "MANN": MANN}[case](5, 4, size=6, slots=7, width=3)
+    if case == "access":
+        model: MemoryNetwork = MemoryNetwork(5, 4, partial(Feedforward, size=6), partial(Plain, slots=7, width=3))
     else:
         model = build(Untold if case == "controller" else "LSTM")
     return model.to(dtype), dtype, REASONS[case]

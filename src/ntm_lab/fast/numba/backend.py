@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ntm_lab.fast import team
 from ntm_lab.fast.contract import Plan, State, Tape, Upstream, Weights, each
-from ntm_lab.fast.numba import dnc, ntm
+from ntm_lab.fast.numba import dnc, mann, ntm
 from ntm_lab.fast.numba.compiling import cache_folder
 from ntm_lab.fast.numba.sequence import Compiled, Scratch
 from ntm_lab.fast.workspace import Workspace
 
-MACHINES: dict[str, Compiled] = {"ntm": ntm.KERNELS, "dnc": dnc.KERNELS}
+MACHINES: dict[str, Compiled] = {"ntm": ntm.KERNELS, "dnc": dnc.KERNELS, "mann": mann.KERNELS}
 TILE = 16  # sequences whose memories and weights stay in a core's cache together
 CACHE = 1 << 18  # numbers that a core's cache holds
 
