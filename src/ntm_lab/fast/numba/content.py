@@ -141,9 +141,7 @@ def compare(memory: Array, scaled: Array, squares: Array, inverse: Array, cosine
     guard, one = memory.dtype.type(NORM_GUARD), memory.dtype.type(1)
     cosine[:], inverse[:] = 0, guard
     for v in range(0, len(memory), 4):
-        compare_rows(
-            memory[v], memory[v + 1], memory[v + 2], memory[v + 3], scaled, squares, v, cosine, inverse
-        )
+        compare_rows(memory[v], memory[v + 1], memory[v + 2], memory[v + 3], scaled, squares, v, cosine, inverse)
     for n in range(len(cosine)):
         inverse[n] = one / np.sqrt(inverse[n])
         cosine[n] *= inverse[n]
@@ -151,7 +149,16 @@ def compare(memory: Array, scaled: Array, squares: Array, inverse: Array, cosine
 
 @part
 def compare_rows_backward(
-    r0: Array, r1: Array, g0: Array, g1: Array, x0: Any, x1: Any, s0: Any, s1: Any, product_grad: Array, norm_grad: Array
+    r0: Array,
+    r1: Array,
+    g0: Array,
+    g1: Array,
+    x0: Any,
+    x1: Any,
+    s0: Any,
+    s1: Any,
+    product_grad: Array,
+    norm_grad: Array,
 ) -> tuple[Any, Any, Any, Any]:
     """`compare_backward` of two rows of the memory; returns the gradients of x and twice those of s."""
     zero = r0.dtype.type(0)

@@ -213,7 +213,7 @@ def match_backward(
 
 @part
 def retain(parameters: Array, plan: Any, reading: Array, left_out: int, kept: Array) -> None:
-    """Multiply by the share of each slot (N,) that the free gates keep, but for the head that is left out (−1: none)."""
+    """Multiply by the share of each slot (N,) that the free gates of all heads but one (−1: none) keep."""
     one = kept.dtype.type(1)
     for r in range(plan.read_heads):
         if r != left_out:
@@ -405,7 +405,9 @@ def backward_scratch(plan: Any, state: Any, buffer: Array) -> BackwardScratch:
 
 
 @part
-def rewrite(before: Array, parameters: Array, plan: Any, reading: Array, written: Array, after: Array, scratch: Any) -> None:
+def rewrite(
+    before: Array, parameters: Array, plan: Any, reading: Array, written: Array, after: Array, scratch: Any
+) -> None:
     """The memory after a write from that before it and the read weightings before; `kept` and `cleared` are set."""
     kept, vectors = scratch.kept, scratch.vectors
     kept[:] = 1
@@ -498,7 +500,7 @@ def step_backward(
 
         # The reads
         for r in range(plan.read_heads):
-            grad, content = reading_grad[r], found.content
+            grad = reading_grad[r]
             pad(reads[b, r * width : (r + 1) * width], vectors[2])
             add_rows(after, vectors[2], grad)
             add_outer(memory_grad, vectors[2], reading[r])

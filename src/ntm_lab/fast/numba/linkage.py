@@ -1,7 +1,7 @@
 """In which order slots were written: `ntm_lab.equations.linkage`, and its gradients.
 
-The links (N, N) of a sequence are the largest part of a DNC's state. So a step goes through them once, by four rows at a
-time, which it updates and follows in both directions while they are in the nearest cache; and so does its gradient.
+The links (N, N) of a sequence are the largest part of a DNC's state. So a step goes through them once, by four rows at
+a time, which it updates and follows in both directions while they are in the nearest cache; and so does its gradient.
 """
 
 from typing import Any
@@ -49,7 +49,7 @@ def link(before: Array, written: Array, preceding: Array, after: Array) -> None:
     """The links (N, N) after a write."""
     for i in range(len(written)):
         link_row(before[i], written[i], written, preceding, after[i])
-        after[i, i] = 0
+        after[i, i] *= 0  # which keeps a NaN
 
 
 @part
@@ -108,7 +108,7 @@ def link_and_follow(
     for i in range(0, slots, 4):
         for k in range(i, min(i + 4, slots)):
             link_row(None, written[k], written, preceding, links[k])
-            links[k, k] = 0
+            links[k, k] *= 0  # which keeps a NaN
         r0, r1, r2, r3 = links[i], row_of(links, i + 1, spare), row_of(links, i + 2, spare), row_of(links, i + 3, spare)
         for r in range(len(reading)):
             weighting = reading[r]
@@ -221,7 +221,7 @@ def link_and_follow_backward(
         for k in range(4):
             if i + k < slots:
                 link_row(before[i + k], written[i + k], written, preceding, rows[k])
-                rows[k, i + k] = 0
+                rows[k, i + k] *= 0
             else:
                 rows[k] = 0
         g0, l0 = links_grad[i], before[i]
@@ -253,7 +253,7 @@ def link_and_follow_backward(
             )
             add_entries(t0, t1, t2, t3, reading_grad[r], i)
         for k in range(i, min(i + 4, slots)):
-            links_grad[k, k] = 0
+            links_grad[k, k] *= 0
         t0, t1, t2, t3 = link_rows_backward(
             l0,
             l1,
