@@ -101,8 +101,8 @@ def plan_of(access: Any) -> Plan:
         "cut_usage_gradient": access.cut_usage_gradient,
         "stride": places["read_key"].stride,
     }
-    fields = [name for name in Plan._fields if name not in settings]
-    return Plan(**settings, **{name: places[name].start if name in places else 0 for name in fields})
+    starts = {name: place.start for name, place in places.items()}
+    return Plan(**{name: settings.get(name, starts.get(name, 0)) for name in Plan._fields})
 
 
 def shapes(plan: Plan, batch: int, slots: int) -> tuple[State, Series, Saved]:
