@@ -26,11 +26,18 @@ def ntm_settings(heads: tuple[int, int] = (1, 1), shifts: int = 3, bounded: bool
     }
 
 
+def dnc_settings(heads: int = 2, links: str = "dense", **options: Any) -> dict[str, Any]:
+    """``links`` may also be ``sharp``."""
+    linked = {"links": "dense", "link_sharpness": True} if links == "sharp" else {"links": links}
+    names = ("allocation_gate_bias", "write_gate_bias", "free_gate_bias", "forward_mode_bias")
+    return {"read_heads": heads} | linked | dict.fromkeys(names, 0.0) | options
+
+
 def mann_settings(heads: int = 2, **options: Any) -> dict[str, Any]:
     return {"heads": heads, "gate_bias": 0.0, "strength_bias": 0.0, "gain": 1.0} | options
 
 
-SETTINGS: dict[str, Callable[..., dict[str, Any]]] = {"NTM": ntm_settings, "MANN": mann_settings}
+SETTINGS: dict[str, Callable[..., dict[str, Any]]] = {"NTM": ntm_settings, "DNC": dnc_settings, "MANN": mann_settings}
 """Of a machine's access, from what the tests set; with nothing that makes heads begin one way or another."""
 
 

@@ -81,6 +81,20 @@ AXES: dict[str, dict[str, list[Any]]] = {
         "batch": [(1, 1), (5, 7), (18, 5), (4, 9)],  # 18 are more than one tile; 9 is a multiple of 3
         "lengths": ["whole", "mixed", "short"],
     },
+    "DNC": {
+        "controller": ["LSTM", "Feedforward"],
+        "heads": [1, 2, 4],
+        "memory": [(7, 3), (16, 8), (33, 5)],
+        "links": ["dense", "none", "sharp"],
+        "masking": [False, True],
+        "deallocation": [False, True],
+        "cut_usage_gradient": [False, True],
+        "bounded": [True, False],
+        "every": [1, 3],
+        "scale": [1, 10],
+        "batch": [(1, 1), (5, 7), (18, 5)],
+        "lengths": ["whole", "mixed"],
+    },
     "MANN": {
         "controller": ["LSTM", "Feedforward"],
         "heads": [1, 2, 5],
@@ -98,7 +112,11 @@ AXES: dict[str, dict[str, list[Any]]] = {
         "lengths": ["whole", "mixed"],
     },
 }
-MANY_HEADS: dict[str, dict[str, Any]] = {"NTM": {"heads": (2, 3)}, "MANN": {"heads": 3}}
+MANY_HEADS: dict[str, dict[str, Any]] = {
+    "NTM": {"heads": (2, 3)},
+    "DNC": {"heads": 3, "links": "sharp", "masking": True, "deallocation": True},
+    "MANN": {"heads": 3},
+}
 each_machine = pytest.mark.parametrize("machine", AXES)
 
 
@@ -147,6 +165,10 @@ SIZES = {
         Case.of(memory=(128, 20), layers=2, heads=(2, 3), batch=(18, 5), lengths="mixed"),
         Case("NTM", "Feedforward", memory=(128, 20), every=8, scale=10),
     ],
+    "DNC": [
+        Case("DNC", memory=(128, 20)),
+        Case.of(machine="DNC", heads=4, memory=(256, 20), batch=(6, 5), lengths="mixed"),  # links by tiles of 4
+    ],
     "MANN": [Case.of(machine="MANN", heads=4, memory=(128, 40), layers=2, batch=(18, 5), lengths="mixed")],
 }
 
@@ -193,6 +215,7 @@ def start_of(model: MemoryNetwork, batch: int) -> tuple[NetworkState, Tensors]:
 RANGES: dict[Kind | None, Callable[[Tensor], Tensor]] = {
     Kind.WEIGHTING: lambda part: part.softmax(-1),
     Kind.USAGE: torch.sigmoid,
+    Kind.MATRIX: lambda part: part.softmax(-1),
 }
 """What numbers of a state have to be, by their kind."""
 
@@ -234,6 +257,8 @@ def errors(expected: Tensors, found: Tensors) -> dict[str, float]:
     assert expected.keys() == found.keys()
     result = {}
     for name, wanted in expected.items():
+        if not wanted.numel():  # links that there are not
+            continue
         largest, error = wanted.abs().max().item(), (wanted - found[name]).abs().max().item()
         result[name] = error / largest if error else 0.0
     return result
@@ -357,9 +382,25 @@ ANYWHERE: dict[str, Callable[[MemoryNetwork, Tensor, NetworkState], Tensor]] = {
     "cell": lambda model, inputs, start: start.controller[1][1, 0],
     "controller": lambda model, inputs, start: model.controller.cells[0].weight_ih[3],
 }
-STATE = {"NTM": ["weighting"], "MANN": ["usage", "read_weighting", "write_weighting"]}
+STATE = {
+    "NTM": ["weighting"],
+    "DNC": ["usage", "read_weighting", "write_weighting", "precedence", "link"],
+    "MANN": ["usage", "read_weighting", "write_weighting"],
+}
 FIELDS = {
     "NTM": ["key", "strength", "gate", "shift", "sharpness", "erase", "add"],
+    "DNC": [
+        *(
+            "read_key",
+            "read_strength",
+            "free_gate",
+            "read_mode",
+            "backward_sharpness",
+            "forward_sharpness",
+            "read_mask",
+        ),
+        *("write_key", "write_strength", "allocation_gate", "write_gate", "erase", "add", "write_mask"),
+    ],
     "MANN": ["key", "strength", "gate", "add", "late"],
 }
 NAN_IN = [
@@ -448,6 +489,22 @@ def test_one_compilation_for_each_type_serves_every_model(build: Build, machine:
     assert len(kernels.forward.signatures) == len(kernels.backward.signatures) == 2
 
 
+@pytest.mark.parametrize("slots", [13, 100])
+def test_slots_that_are_used_alike_are_allocated_in_their_order(build: Build, slots: int) -> None:
+    """And those whose usage is no number last, as in the reference; slots are sorted by more than one merge."""
+    model = build(machine="DNC", memory=(slots, 3))
+    start = model.initial_state(3)
+    used = torch.randint(3, (3, slots), generator=torch.Generator().manual_seed(0)) / 4
+    used[1] = 0
+    used[2, ::7] = torch.nan
+    start = start._replace(access=start.access._replace(usage=used))
+    found = []
+    for model.backend in ("reference", "numba"):
+        found.append(model.trace(drawn((3, 1, 5), seed=0)[0], start, signals=["allocation"])["allocation"])
+    assert found[0][1].argmax() == 0 and found[0][2].isnan().any() and not found[0][2].isnan().all()
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=0, equal_nan=True)
+
+
 def test_slots_that_are_used_alike_are_written_to_in_their_order(build: Build) -> None:
     """The number of slots is none of vectors' widths, and all of them are alike to the keys."""
     model = build(machine="MANN", memory=(13, 5), heads=3)
@@ -465,7 +522,7 @@ import hashlib, logging, torch
 from ntm_lab import nn
 logging.basicConfig(format="%(message)s")
 torch.manual_seed(0)
-for machine in (nn.NTM, nn.MANN):
+for machine in (nn.NTM, nn.DNC, nn.MANN):
     model = machine(5, 4, size=50, slots=50, width=10)
     logits, _ = model(torch.randn(8, 20, 5))
     logits.square().sum().backward()

@@ -10,7 +10,7 @@ from torch import Tensor
 from ntm_lab.fast.contract import Plan, State, Weights, leaves
 from ntm_lab.fast.numba import backend as numba_backend
 from ntm_lab.fast.sequence import MACHINES, run
-from ntm_lab.nn import MANNAccess, MemoryNetwork, NetworkState, NTMAccess
+from ntm_lab.nn import DNCAccess, MANNAccess, MemoryNetwork, NetworkState, NTMAccess
 from ntm_lab.types import Access
 
 Build = Callable[..., MemoryNetwork]
@@ -32,6 +32,11 @@ PLANS = {
     "feedforward of 2 layers": plan(NTMAccess(9, 1), gated=False, recurrent=False, layers=2, inputs=1),
     "2 reads and 3 writes": plan(NTMAccess(9, 2, read_heads=2, write_heads=3), gated=False),
     "unbounded, 1 shift": plan(NTMAccess(9, 2, bounded=False, shift_range=1)),
+    "dnc": plan(DNCAccess(9, 2, read_heads=2)),
+    "dnc without links": plan(DNCAccess(9, 2, links="none"), gated=False),
+    "dnc with all repairs": plan(
+        DNCAccess(9, 2, read_heads=2, masking=True, deallocation=True, link_sharpness=True, bounded=False), gated=False
+    ),
     "mann": plan(MANNAccess(9, 2, heads=2)),
     "mann of the paper": plan(
         MANNAccess(
@@ -59,7 +64,8 @@ def drawn(plan: Plan) -> dict[str, Tensor]:
     } | state._asdict()
     generator = torch.Generator().manual_seed(0)
     tensors = {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
-    return tensors | {name: part.softmax(-1) for name, part in tensors.items() if name.endswith("weighting")}
+    shares = {name: tensors[name].sigmoid() for name in ("usage", "precedence", "link") if name in tensors}
+    return tensors | shares | {name: part.softmax(-1) for name, part in tensors.items() if name.endswith("weighting")}
 
 
 def apply(plan: Plan, tensors: dict[str, Tensor], lengths: Tensor | None = None) -> tuple[Tensor, ...]:

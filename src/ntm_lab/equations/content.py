@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 NORM_GUARD = 1e-6  # inside the root, so that a zero row has similarity 0 and a finite gradient
+MASK_FLOOR = 0.1  # of a mask, so that no part of a key is ever cut off: Csordás, Schmidhuber 2019
 
 
 def content_weighting(memory: Tensor, key: Tensor, strength: Tensor, mask: Tensor | None = None) -> Tensor:

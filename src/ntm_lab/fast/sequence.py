@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ntm_lab.fast import mann, ntm
+from ntm_lab.fast import dnc, mann, ntm
 from ntm_lab.fast.backends import untraced
 from ntm_lab.fast.contract import Kernels, Machine, Plan, Sparse, State, Tape, Upstream, Weights, each, leaves, rebuild
 from ntm_lab.fast.workspace import Workspace
 from ntm_lab.types import Layer
 
-MACHINES: Mapping[str, Machine] = {"ntm": ntm, "mann": mann}
+MACHINES: Mapping[str, Machine] = {"ntm": ntm, "dnc": dnc, "mann": mann}
 """By the name that an access gives as its ``machine``."""
 
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from functools import cache
+from math import prod
 from typing import Any
 
 import torch
@@ -12,13 +13,14 @@ from torch import Tensor
 
 from ntm_lab.fast import team
 from ntm_lab.fast.contract import Plan, State, Tape, Upstream, Weights, each
-from ntm_lab.fast.numba import mann, ntm
+from ntm_lab.fast.numba import dnc, mann, ntm
 from ntm_lab.fast.numba.compiling import cache_folder
 from ntm_lab.fast.numba.sequence import Compiled, Scratch
 from ntm_lab.fast.workspace import Workspace
 
-MACHINES: dict[str, Compiled] = {"ntm": ntm.KERNELS, "mann": mann.KERNELS}
+MACHINES: dict[str, Compiled] = {"ntm": ntm.KERNELS, "dnc": dnc.KERNELS, "mann": mann.KERNELS}
 TILE = 16  # sequences whose memories and weights stay in a core's cache together
+CACHE = 1 << 18  # numbers that a core's cache holds
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initi
     def work(first: int, last: int, seat: int) -> None:
         _call(kernel, first, last, plan, lengths.numpy(), *arguments)
 
-    _on_tiles(work, lengths.shape[0])
+    _on_tiles(work, lengths.shape[0], _tile(plan, state))
     return _outside(state, initial)
 
 
@@ -62,7 +64,7 @@ def backward(
     _, kernel, buffer = MACHINES[plan.access.machine]
     state = _working(final)
     memory, batch = state.access.memory, lengths.shape[0]
-    tile, steps = _tile(batch), min(plan.every, tape.outputs.shape[0])
+    tile, steps = _tile(plan, state), min(plan.every, tape.outputs.shape[0])
     seats = team.seats(-(-batch // tile))
     _, sums, columns = weights.layers.shape
     workspace = Workspace(
@@ -89,7 +91,7 @@ def backward(
         own = grads_of[seat], scratch_of[seat]
         _call(kernel, first, last, plan, lengths.numpy(), *arguments, *own)
 
-    _on_tiles(work, batch)
+    _on_tiles(work, batch, tile)
     layers, heads, bias = (part[0] if seats == 1 else part.sum(0) for part in grads)
     return _outside(state, final), Weights(layers.transpose(1, 2), heads.T, bias)
 
@@ -136,14 +138,16 @@ def _arrays(parts: Any) -> Any:
     return each(Tensor.numpy, parts)
 
 
-def _tile(batch: int) -> int:
-    """How many sequences a thread takes at once."""
-    return min(TILE, max(1, -(-batch // (4 * torch.get_num_threads()))) * 4)  # products go by 4 rows
+def _tile(plan: Plan, state: State) -> int:
+    """How many sequences a thread takes at once: as many as share its cache, by 4, as products go by 4 rows."""
+    batch, _, slots = state.access.memory.shape
+    each = prod(MACHINES[plan.access.machine].buffer(plan.access, 1, 1, slots))
+    most = min(TILE, CACHE // each) if each else TILE
+    return max(1, min(most // 4, -(-batch // (4 * torch.get_num_threads())))) * 4
 
 
-def _on_tiles(work: Callable[[int, int, int], None], batch: int) -> None:
+def _on_tiles(work: Callable[[int, int, int], None], batch: int, tile: int) -> None:
     """Call ``work(first, last, seat)`` for every tile of the batch; no two threads have the same seat."""
-    tile = _tile(batch)
     with _announced():
         team.share(lambda seat, number: work(number * tile, min((number + 1) * tile, batch), seat), -(-batch // tile))
 

@@ -92,3 +92,116 @@ def look_up_backward(
         product_grad[n] = similar * strength * inverse[n]
         norm_grad[n] -= product_grad[n] * cosine[n] * inverse[n]
     return strength_grad
+
+
+# Cosines as seen through a mask m (Csordás, Schmidhuber 2019), in which a slot's norm depends on the key that it meets
+
+
+@part
+def direction(key: Array, squares: Array, scaled: Array) -> Any:
+    """m² ∘ key over the guarded norm of m ∘ key, (V,), from the key (W,) and m² (V,); returns the inverse norm."""
+    width = len(key)
+    square = key.dtype.type(NORM_GUARD)
+    for v in range(width):
+        square += key[v] * key[v] * squares[v]
+    inverse = key.dtype.type(1) / np.sqrt(square)
+    for v in range(width):
+        scaled[v] = key[v] * squares[v] * inverse
+    scaled[width:] = 0
+    return inverse
+
+
+@part
+def direction_backward(
+    key: Array, squares: Array, scaled: Array, scaled_grad: Array, key_grad: Array, squares_grad: Array
+) -> None:
+    """The gradient of `direction`: adds to those of the key (W,) and of m² (V,); ``scaled`` is set."""
+    inverse = direction(key, squares, scaled)
+    along, half = inverse * dot(scaled_grad, scaled), key.dtype.type(0.5)
+    for v in range(len(key)):
+        key_grad[v] += inverse * squares[v] * (scaled_grad[v] - along * key[v])
+        squares_grad[v] += inverse * key[v] * (scaled_grad[v] - half * along * key[v])
+
+
+@part
+def compare_rows(
+    r0: Array, r1: Array, r2: Array, r3: Array, x: Array, s: Array, v: int, result: Array, norm: Array
+) -> None:
+    """`compare` of the memory's rows from v on."""
+    x0, x1, x2, x3, s0, s1, s2, s3 = x[v], x[v + 1], x[v + 2], x[v + 3], s[v], s[v + 1], s[v + 2], s[v + 3]
+    for n in range(len(result)):
+        m0, m1, m2, m3 = r0[n], r1[n], r2[n], r3[n]
+        result[n] += x0 * m0 + x1 * m1 + x2 * m2 + x3 * m3
+        norm[n] += s0 * m0 * m0 + s1 * m1 * m1 + s2 * m2 * m2 + s3 * m3 * m3
+
+
+@part
+def compare(memory: Array, scaled: Array, squares: Array, inverse: Array, cosine: Array) -> None:
+    """The cosine (N,) of a key that `direction` has scaled with every slot, and the slots' inverse norms (N,)."""
+    guard, one = memory.dtype.type(NORM_GUARD), memory.dtype.type(1)
+    cosine[:], inverse[:] = 0, guard
+    for v in range(0, len(memory), 4):
+        compare_rows(memory[v], memory[v + 1], memory[v + 2], memory[v + 3], scaled, squares, v, cosine, inverse)
+    for n in range(len(cosine)):
+        inverse[n] = one / np.sqrt(inverse[n])
+        cosine[n] *= inverse[n]
+
+
+@part
+def compare_rows_backward(
+    r0: Array,
+    r1: Array,
+    g0: Array,
+    g1: Array,
+    x0: Any,
+    x1: Any,
+    s0: Any,
+    s1: Any,
+    product_grad: Array,
+    norm_grad: Array,
+) -> tuple[Any, Any, Any, Any]:
+    """`compare_backward` of two rows of the memory; returns the gradients of x and twice those of s."""
+    zero = r0.dtype.type(0)
+    a0, a1, b0, b1 = zero, zero, zero, zero
+    for n in range(len(product_grad)):
+        p, q, m0, m1 = product_grad[n], norm_grad[n], r0[n], r1[n]
+        a0 += p * m0
+        a1 += p * m1
+        b0 += q * m0 * m0
+        b1 += q * m1 * m1
+        g0[n] += x0 * p + s0 * q * m0
+        g1[n] += x1 * p + s1 * q * m1
+    return a0, a1, b0, b1
+
+
+@part
+def compare_backward(
+    memory: Array,
+    scaled: Array,
+    squares: Array,
+    product_grad: Array,
+    norm_grad: Array,
+    memory_grad: Array,
+    scaled_grad: Array,
+    squares_grad: Array,
+) -> None:
+    """The gradient of `compare`, from those that `look_up_backward` gives.
+
+    Adds to that of the memory, sets those of the scaled key and of m² (V,).
+    """
+    half = memory.dtype.type(0.5)
+    for v in range(0, len(memory), 2):
+        a0, a1, b0, b1 = compare_rows_backward(
+            memory[v],
+            memory[v + 1],
+            memory_grad[v],
+            memory_grad[v + 1],
+            scaled[v],
+            scaled[v + 1],
+            squares[v],
+            squares[v + 1],
+            product_grad,
+            norm_grad,
+        )
+        scaled_grad[v], scaled_grad[v + 1] = a0, a1
+        squares_grad[v], squares_grad[v + 1] = half * b0, half * b1

@@ -107,8 +107,7 @@ def layers_backward(
         below = size if layer else plan.inputs + plan.reads
         stop = below + (size if plan.recurrent else 0)
         joined[:] = 0
-        start = 0 if layer or len(inputs) else plan.inputs
-        add_product(sums, weights[layer], joined, stop, start)
+        add_product(sums, weights[layer], joined, stop)
         for b in range(first, end):
             row = joined[b - first]
             state.hidden[layer, b] = 0

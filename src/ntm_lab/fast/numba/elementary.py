@@ -9,6 +9,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from ntm_lab.fast.numba.compiling import OPTIONS, Array, exact, part
+from ntm_lab.fast.numba.products import dot
 
 SOFTPLUS_LINEAR = 20.0  # beyond it PyTorch's softplus is the identity
 
@@ -159,3 +160,41 @@ def soften(x: Array) -> None:
     scale = x.dtype.type(1) / total
     for n in range(len(x)):
         x[n] *= scale
+
+
+@part
+def soften_backward(y: Array, grad: Array) -> None:
+    """From the gradient of y = softmax(x) to that of x, in place."""
+    mean = dot(y, grad)
+    for n in range(len(y)):
+        grad[n] = y[n] * (grad[n] - mean)
+
+
+@part
+def squash(x: Array, wanted: bool) -> None:
+    """x = tanh(x), in place, if that is wanted."""
+    if wanted:
+        for n in range(len(x)):
+            x[n] = tanh(x[n])
+
+
+@part
+def squash_backward(y: Array, grad: Array, wanted: bool) -> None:
+    """From the gradient of y = tanh(x) to that of x, in place, if that was wanted."""
+    if wanted:
+        for n in range(len(y)):
+            grad[n] *= y.dtype.type(1) - y[n] * y[n]
+
+
+@part
+def open_gates(x: Array) -> None:
+    """x = sigmoid(x), in place."""
+    for n in range(len(x)):
+        x[n] = sigmoid(x[n])
+
+
+@part
+def open_gates_backward(y: Array, grad: Array) -> None:
+    """From the gradient of y = sigmoid(x) to that of x, in place."""
+    for n in range(len(y)):
+        grad[n] *= y[n] * (y.dtype.type(1) - y[n])

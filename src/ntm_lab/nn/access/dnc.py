@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from ntm_lab.checks import at_least, number, one_of, switch
 from ntm_lab.equations import content_weighting, linkage, read, usage, write
+from ntm_lab.equations.content import MASK_FLOOR
 from ntm_lab.nn.access.start import begin_heads
 from ntm_lab.nn.contents import Constant
 from ntm_lab.types import Access, Field, Group, Kind, Layout
-
-MASK_FLOOR = 0.1  # of a mask, so that no part of a key is ever cut off: Csordás, Schmidhuber 2019
 
 
 class DNCAccess(Access):
@@ -47,6 +46,8 @@ class DNCAccess(Access):
 
     Raises ValueError for a setting that is not allowed, and for one that needs links where there are none.
     """
+
+    machine = "dnc"
 
     class State(NamedTuple):
         """What goes from step to step; links and precedence have no slots (N = 0) with ``links="none"``."""
