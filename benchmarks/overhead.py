@@ -14,7 +14,8 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from ntm_lab.runs.build import build, build_trainer, open_loggers
+from ntm_lab.runs.build import build, open_loggers
+from ntm_lab.runs.trainer import build_trainer
 from ntm_lab.tasks.answers import cost_bits
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -24,7 +25,7 @@ def with_trainer(config: DictConfig) -> float:
     """Seconds of training."""
     with tempfile.TemporaryDirectory() as folder:
         _, learner = build(config)
-        trainer = build_trainer(config, Path(folder), learner.data.total_steps)
+        trainer = build_trainer(config, Path(folder), learner)
         trainer.loggers = open_loggers(config, Path(folder))
         trainer.fit(learner, datamodule=learner.data)
         return learner.seconds

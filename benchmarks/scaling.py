@@ -1,11 +1,12 @@
 """How time and memory grow with the sequence, the slots, the heads and the batch: `python benchmarks/scaling.py`.
 
-One of these is varied at a time, around sequences of length 20 (41 steps), 128 slots of width 20, one head of either
-kind and a batch of 16. For each backend: milliseconds of one forward and backward pass, all timed in turn, the median;
-and what forward keeps for backward, counted exactly, as the bytes of all distinct storages that autograd saves, less
-the parameters and the inputs, per step and sequence. Not in this number are the nodes of the graph (some 80 kB a step
-of the reference, whatever the batch) and what a pass uses and frees on its way. The peak of `--long` has it all: a pass
-over 10,000 steps with the numba backend, in a process of its own.
+One of these is varied at a time, around sequences of 41 steps, 128 slots of width 20, one read head and a batch of 16,
+for an NTM, a DNC and a MANN on their compiled backend and on the reference, with nn.LSTM beside them. Of each:
+milliseconds of one forward and backward pass, all timed in turn, the median; and what forward keeps for backward,
+counted exactly, as the bytes of all distinct storages that autograd saves, less the parameters and the inputs, per step
+and sequence. Not in this number are the nodes of the graph (some 80 kB a step of the reference, whatever the batch) and
+what a pass uses and frees on its way. The peak of `--long` has it all: a pass over 10,000 steps with the numba backend,
+in a process of its own.
 
 Prints a Markdown table and draws `--figure FILE`.
 """
@@ -27,17 +28,20 @@ matplotlib.use("Agg")  # draws to a file, also where there is no screen
 
 import matplotlib.pyplot as plt
 import torch
-from speed import build_ntm, markdown, time_in_turn
-from torch import Tensor
+from timing import time_in_turn
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from workloads import COPY, LSTM, Workload
 
+import ntm_lab
 from ntm_lab.checks import at_least, positive
-from ntm_lab.figures.style import BLUE, VERMILION
-from ntm_lab.nn import NTM
-from ntm_lab.tasks import Copy
+from ntm_lab.figures.style import BLACK, BLUE, GREEN, VERMILION
+from ntm_lab.studies import tables
 
-BACKENDS = ("reference", "numba")
+MACHINES = {"NTM": ntm_lab.NTM, "DNC": ntm_lab.DNC, "MANN": ntm_lab.MANN}
+BACKENDS = ("numba", "reference")
 LONG_STEPS = 10_000
+MOST = 2e9  # bytes that a pass may keep: the links of a large DNC on the reference are left out
 
 
 class Setting(NamedTuple):
@@ -50,8 +54,9 @@ class Setting(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One backend at one setting."""
+    """One model at one setting: a machine and its backend, or nn.LSTM."""
 
+    machine: str
     backend: str
     setting: Setting
 
@@ -67,28 +72,31 @@ VARIED = {
     "heads": (1, 2, 4, 8),
     "batch": (1, 2, 4, 8, 16, 32, 64, 128),
 }
-WORDS = {"steps": "steps T", "slots": "slots N", "heads": "read heads, and as many write heads", "batch": "batch B"}
-STYLES = {
-    "reference": {"color": VERMILION, "marker": "s", "linestyle": "--"},
-    "numba": {"color": BLUE, "marker": "o"},
-}
+WORDS = {"steps": "steps T", "slots": "slots N", "heads": "read heads (NTM: and write heads)", "batch": "batch B"}
+COLOURS = {"NTM": BLUE, "DNC": VERMILION, "MANN": GREEN, "nn.LSTM": BLACK}
+STYLES: dict[str, dict[str, Any]] = {"numba": {"marker": "o"}, "reference": {"marker": "s", "linestyle": "--"}}
 
 
-def prepare(point: Point, **options: Any) -> tuple[NTM, Tensor]:
+def prepare(point: Point, **options: Any) -> tuple[nn.Module, Tensor]:
     """The model, and random bits for it (B, T, I)."""
     torch.manual_seed(0)
     setting = point.setting
-    model = build_ntm(point.backend, setting.slots, setting.heads, **options)
-    return model, torch.randint(2, (setting.batch, setting.steps, Copy().input_size), dtype=torch.float32)
+    if point.machine == "NTM":
+        options["write_heads"] = setting.heads
+    sizes = {**COPY, "steps": setting.steps, "slots": setting.slots, "read_heads": setting.heads}
+    machine = MACHINES.get(point.machine, nn.Module)
+    workload = Workload("", machine, **sizes, batches=(setting.batch,), others=LSTM, options=options)
+    model = workload.build(point.backend if point.machine in MACHINES else point.machine)
+    return model, workload.draw(setting.batch, False, torch.Generator().manual_seed(0)).inputs
 
 
-def one_pass(model: NTM, inputs: Tensor) -> None:
+def one_pass(model: nn.Module, inputs: Tensor) -> None:
     """Forward and backward."""
     model.zero_grad()
     model(inputs)[0].sum().backward()
 
 
-def kept_bytes(model: NTM, inputs: Tensor) -> int:
+def kept_bytes(model: nn.Module, inputs: Tensor) -> int:
     """What forward keeps for backward."""
     sizes: dict[int, int] = {}  # by the address of the storage, which stays taken while autograd keeps it
 
@@ -113,32 +121,50 @@ def measure(points: Sequence[Point], rounds: int, seconds: float) -> dict[Point,
         passes[point] = partial(one_pass, model, inputs)
         kept[point] = kept_bytes(model, inputs) / inputs[..., 0].numel()
     times = time_in_turn(passes, rounds, seconds)
-    return {point: Cost(times[point], kept[point]) for point in points}
+    return {point: Cost(times[point].ms, kept[point]) for point in points}
 
 
-def series(backend: str, quantity: str) -> list[Point]:
+def series(machine: str, backend: str, quantity: str) -> list[Point]:
     """The points of one line: one quantity varied, the others as they are by default."""
-    return [Point(backend, Setting()._replace(**{quantity: value})) for value in VARIED[quantity]]
+    points = [Point(machine, backend, Setting()._replace(**{quantity: value})) for value in VARIED[quantity]]
+    if machine == "nn.LSTM":
+        return points if quantity in ("steps", "batch") else []
+    return [point for point in points if _fits(point)]
+
+
+def _fits(point: Point) -> bool:
+    """Whether the reference keeps no more than `MOST`: some three copies of the links a step."""
+    steps, slots, _heads, batch = point.setting
+    return point.backend != "reference" or point.machine != "DNC" or 12 * steps * slots**2 * batch < MOST
+
+
+def lines(backends: Sequence[str]) -> list[tuple[str, str]]:
+    return [*((machine, backend) for machine in MACHINES for backend in backends), ("nn.LSTM", "")]
 
 
 def table(costs: Mapping[Point, Cost], backends: Sequence[str]) -> str:
-    heads = [f"{backend}, {unit}" for backend in backends for unit in ("ms", "kB kept per step and sequence")]
+    head = ["one forward and backward pass: ms, kB kept per step and sequence"]
+    head += [f"{machine} {backend}".strip() for machine, backend in lines(backends)]
     rows = []
     for quantity, values in VARIED.items():
-        for index, value in enumerate(values):
-            row = [costs[series(backend, quantity)[index]] for backend in backends]
-            cells = [text for cost in row for text in (f"{cost.milliseconds:.2f}", f"{cost.kept / 1e3:.1f}")]
+        for value in values:
+            setting = Setting()._replace(**{quantity: value})
+            row = [costs.get(Point(*line, setting)) for line in lines(backends)]
+            cells = ["–" if cost is None else f"{cost.milliseconds:.2f}, {cost.kept / 1e3:.1f}" for cost in row]
             rows.append([f"{quantity} = {value}", *cells])
-    return markdown(["one forward and backward pass", *heads], rows)
+    return tables.markdown(head, rows, [False, *[True] * len(lines(backends))])
 
 
 def draw(costs: Mapping[Point, Cost], backends: Sequence[str], file: Path) -> None:
-    figure, axes = plt.subplots(2, len(VARIED), figsize=(13, 6), sharex="col", sharey="row", layout="constrained")
+    figure, axes = plt.subplots(2, len(VARIED), figsize=(14, 6.5), sharex="col", sharey="row", layout="constrained")
     for column, (quantity, values) in zip(axes.T, VARIED.items(), strict=True):
-        for backend in backends:
-            line = [costs[point] for point in series(backend, quantity)]
-            column[0].plot(values, [cost.milliseconds for cost in line], label=backend, **STYLES[backend])
-            column[1].plot(values, [cost.kept for cost in line], label=backend, **STYLES[backend])
+        for machine, backend in lines(backends):
+            points = series(machine, backend, quantity)
+            at = [getattr(point.setting, quantity) for point in points]
+            style = {"color": COLOURS[machine], "markersize": 4} | STYLES.get(backend, {"marker": "^"})
+            label = f"{machine}, {backend}" if backend else machine
+            column[0].plot(at, [costs[point].milliseconds for point in points], label=label, **style)
+            column[1].plot(at, [costs[point].kept for point in points], **style)
         for axis in column:
             axis.set_xscale("log", base=2)
             axis.set_yscale("log")
@@ -147,8 +173,8 @@ def draw(costs: Mapping[Point, Cost], backends: Sequence[str], file: Path) -> No
         column[1].set_xlabel(WORDS[quantity])
     axes[0, 0].set_ylabel("one forward and backward pass (ms)")
     axes[1, 0].set_ylabel("kept per step and sequence (bytes)")
-    axes[0, 0].legend()
-    figure.savefig(file, dpi=150)
+    figure.legend(loc="outside upper center", ncols=len(lines(backends)), frameon=False)
+    figure.savefig(file, dpi=130)
     plt.close(figure)
 
 
@@ -158,12 +184,12 @@ def peak_gigabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
-def long_pass(steps: int, options: Mapping[str, int], threads: int) -> tuple[float, float, float]:
-    """Seconds of one pass over this number of steps with numba, peak memory, and what of it was there before."""
+def long_pass(machine: str, options: Mapping[str, int], threads: int) -> tuple[float, float, float]:
+    """Seconds of one pass over `LONG_STEPS` steps with numba, peak memory, and how much of it was there before."""
     configure(threads)
-    one_pass(*prepare(Point("numba", Setting(steps=41)), **options))  # compiles
+    one_pass(*prepare(Point(machine, "numba", Setting()), **options))  # compiles
     before = peak_gigabytes()
-    model, inputs = prepare(Point("numba", Setting(steps=steps)), **options)
+    model, inputs = prepare(Point(machine, "numba", Setting(steps=LONG_STEPS)), **options)
     started = time.perf_counter()
     one_pass(model, inputs)
     return time.perf_counter() - started, peak_gigabytes(), before
@@ -180,9 +206,11 @@ def main() -> None:
     parser.add_argument("--backends", default=",".join(BACKENDS), metavar="NAME,…")
     parser.add_argument("--threads", type=int, default=1, metavar="K", help="of torch")
     parser.add_argument("--rounds", type=int, default=5, metavar="R")
-    parser.add_argument("--seconds", type=float, default=0.2, help="of each turn, about")
-    parser.add_argument("--long", action="store_true", help=f"also {LONG_STEPS:,} steps with numba, in a child process")
-    parser.add_argument("--recompute-every", type=int, metavar="STEPS", help="in the long case; default: the model's")
+    parser.add_argument("--seconds", type=float, default=0.1, help="of each turn, about")
+    parser.add_argument(
+        "--long", choices=list(MACHINES), metavar="MACHINE", help=f"only {LONG_STEPS:,} steps of one, with numba"
+    )
+    parser.add_argument("--recompute-every", type=int, metavar="STEPS", help="of --long; default: the model's")
     arguments = parser.parse_args()
     backends = arguments.backends.split(",")
     try:
@@ -197,18 +225,19 @@ def main() -> None:
         if backend not in BACKENDS:
             parser.error(f"--backends={backend}: must be among {', '.join(BACKENDS)}")
 
-    if arguments.long:  # first: a child process inherits the peak that its parent has had
+    if arguments.long:  # in a process of its own, whose peak is of this alone
         options = {} if arguments.recompute_every is None else {"recompute_every": arguments.recompute_every}
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
-            seconds, peak, before = child.submit(long_pass, LONG_STEPS, options, arguments.threads).result()
+            seconds, peak, before = child.submit(long_pass, arguments.long, options, arguments.threads).result()
         print(
-            f"{LONG_STEPS:,} steps, batch {Setting().batch}, forward and backward: {seconds:.1f} s, "
-            f"peak {peak:.2f} GB, of which {before:.2f} GB were there before\n"
+            f"{arguments.long}, {LONG_STEPS:,} steps, batch {Setting().batch}, forward and backward: {seconds:.1f} s, "
+            f"peak {peak:.2f} GB, of which {before:.2f} GB were there before"
         )
+        return
 
     configure(arguments.threads)
-    points = list(dict.fromkeys(point for name in VARIED for backend in backends for point in series(backend, name)))
-    costs = measure(points, arguments.rounds, arguments.seconds)
+    points = [point for line in lines(backends) for quantity in VARIED for point in series(*line, quantity)]
+    costs = measure(list(dict.fromkeys(points)), arguments.rounds, arguments.seconds)
     print(table(costs, backends))
     draw(costs, backends, arguments.figure)
     print(f"\n{arguments.figure}")

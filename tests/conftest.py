@@ -1,9 +1,10 @@
-"""What the tests of whole runs share: train.py in this process, and runs that are built but not yet trained."""
+"""What the tests share: train.py in this process, runs that are built but not yet trained, stories as bAbI has."""
 
 import contextlib
 import hashlib
 import io
 import logging
+import random
 import runpy
 import shutil
 import sys
@@ -168,3 +169,48 @@ def digest() -> Callable[[Path], str]:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     return of
+
+
+# Small files in the layout of bAbI, of our own
+
+
+@pytest.fixture(scope="session")
+def babi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for ``task.root``: tasks 1 (two questions a story), 4 (one) and 8 (answers of up to three words)."""
+    root = tmp_path_factory.mktemp("babi")
+    (root / "en-10k").mkdir()
+    for part, count in (("train", 40), ("test", 12)):
+        draw = random.Random(part)
+        for name, make in (("qa1_where", where), ("qa4_what", what), ("qa8_lists", lists)):
+            text = "".join(numbered(make(draw)) for _ in range(count))
+            (root / "en-10k" / f"{name}_{part}.txt").write_text(text)
+    return root
+
+
+NAMES, PLACES = ("Mary", "John", "Sandra"), ("kitchen", "garden", "office", "hallway")
+OBJECTS = ("apple", "milk", "football")
+
+
+def numbered(lines: list[str]) -> str:
+    return "".join(f"{number} {line}\n" for number, line in enumerate(lines, 1))
+
+
+def where(draw: random.Random) -> list[str]:
+    lines = []
+    for _ in range(2):
+        at = {name: draw.choice(PLACES) for name in draw.sample(NAMES, 2)}
+        lines += [f"{name} went to the {place}." for name, place in at.items()]
+        name = draw.choice([*at])
+        lines.append(f"Where is {name}? \t{at[name]}\t1")
+    return lines
+
+
+def what(draw: random.Random) -> list[str]:
+    one, other = draw.sample(PLACES, 2)
+    return [f"The {one} is north of the {other}.", f"What is the {other} south of?\t{one}\t1"]
+
+
+def lists(draw: random.Random) -> list[str]:
+    held = draw.sample(OBJECTS, draw.randint(0, 3))
+    lines = [f"Mary got the {thing} there." for thing in held] + ["Mary went to the office."]
+    return [*lines, f"What is Mary carrying? \t{','.join(held) or 'nothing'}\t1"]

@@ -36,6 +36,7 @@ TINY = {
     "sort": ["task.items=3", "task.outputs=2"],
     "ngrams": ["task.length=6", "task.context=2"],
     "one_shot": ["task.ways=[2,2]", "task.shots=[2,2]"],
+    "babi": ["task.tasks=[1,4]", "task.partial=true"],
 }
 TWO_STEPS = ["data.batch_size=2", "max_sequences=4", "data.validate_every=4", "data.validation_sequences=2",
              "data.validation_rungs=1", "test.difficulties=null", "logger=none", "callbacks=none"]  # fmt: skip
@@ -91,11 +92,11 @@ def overrides(row: Row) -> list[str]:
 
 
 @pytest.mark.filterwarnings("ignore:memory.init=constant with memory.weighting=uniform")
-def test_every_two_choices_train_together(started: Callable[..., Run]) -> None:
+def test_every_two_choices_train_together(started: Callable[..., Run], babi: Path) -> None:
     failed = {}
     for row in covering():
         try:
-            run = started(*overrides(row))
+            run = started(*overrides(row), *([f"task.root={babi}"] if row["task"] == "babi" else []))
             run.fit()
             assert run.trainer.global_step == 2
         except Exception as error:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess
 from ntm_lab.runs.config import leaves
+from ntm_lab.training.loggers import EXTRAS
 
 CONF = Path(__file__).parents[1] / "conf"
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -50,6 +51,8 @@ def choosing(choices: dict[tuple[str, ...], dict[str, str]]) -> Callable[[Path],
     def overrides(path: Path) -> list[str]:
         if path == CONF / "config.yaml":
             return []
+        if path.parts[-3] == "recipe" and path.stem in TASKS:
+            return [f"model={path.parts[-2]}", f"task={path.stem}"]  # it comes by itself
         for first, groups in choices.items():
             for folder in list(path.relative_to(CONF).parents)[:-1]:
                 choice = str(path.relative_to(CONF / folder).with_suffix(""))
@@ -63,21 +66,27 @@ def choosing(choices: dict[tuple[str, ...], dict[str, str]]) -> Callable[[Path],
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.filterwarnings("ignore:::(mlflow|wandb|pydantic|sqlalchemy|alembic)")  # their own affairs
 def test_every_file_composes_and_trains_for_two_steps(
     path: Path,
     choosing: Callable[[Path], list[str]],
     composed: Callable[..., DictConfig],
     train: Callable[..., Any],
+    babi: Path,
     tmp_path: Path,
 ) -> None:
     overrides = choosing(path)
     assert overrides or path.name == "config.yaml", f"{name(path)}: in no group that a run can choose from"
+    if "task=babi" in overrides:
+        overrides += [f"task.root={babi}", "task.tasks=[1,4,8]", "task.partial=true"]
     overrides += [f"{group}={choice}" for group, choice in QUICK.items() if path.parent.name != group]
     config = composed(*overrides)
     if path.name != "config.yaml":
         assert name(path) in [f"{group}/{choice}" for group, choice in config.hydra.runtime.choices.items()]
     if name(path) == "trainer/gpu" and not torch.cuda.is_available():
         pytest.skip("composes; to train needs a GPU")
+    if path.parent.name == "logger" and path.stem in EXTRAS:
+        pytest.importorskip(path.stem)
 
     ended = train(*overrides, *TWO_STEPS, f"hydra.run.dir={tmp_path / 'run'}")
     if name(path) == "task.images/omniglot":  # which everybody has to bring
@@ -246,7 +255,8 @@ def test_a_model_names_all_settings_of_its_access(model: str, composed: Callable
     node = composed(f"model={model}", "task=copy", f"recipe={model}/general").model
     access = {"ntm": NTMAccess, "dnc": DNCAccess, "mann": MANNAccess}[model]
     defaults = {name: one.default for name, one in inspect.signature(access).parameters.items()}
-    assert node.keys() == {*defaults, "_target_", "_partial_", "controller", "backend", "recompute_every"}
+    network = {"controller", "backend", "recompute_every", "encoder", "dropout"}
+    assert node.keys() == {*defaults, *network, "_target_", "_partial_"}
     if model != "ntm":
         own = defaults.keys() - {"slots", "width", "init"}
         assert {name: node[name] for name in own} == {name: defaults[name] for name in own}

@@ -118,19 +118,33 @@ def test_few_files_stand_outside_a_room() -> None:
     assert len(files) <= 6, f"more than six files at the top of ntm_lab: {files}"
 
 
-IN_TURN = (  # what is imported, and what has not come with it
-    ("ntm_lab", "torch numba triton hydra pytorch_lightning"),  # each comes when something asks for it
-    ("ntm_lab.nn, ntm_lab.tasks, ntm_lab.fast.sequence", "numba llvmlite triton hydra pytorch_lightning"),
-    ("ntm_lab.evaluation, ntm_lab.figures", "numba triton hydra omegaconf pytorch_lightning"),
-)
+IN_TURN = {  # what a process runs, one after the other, and what has not come with it
+    "for models": (
+        ("import ntm_lab", "torch numba triton hydra pytorch_lightning"),  # each comes when something asks for it
+        ("import ntm_lab.nn, ntm_lab.tasks, ntm_lab.fast.sequence", "numba llvmlite triton hydra pytorch_lightning"),
+        ("import ntm_lab.evaluation, ntm_lab.figures", "numba triton hydra omegaconf pytorch_lightning"),
+        ("from ntm_lab.figures import draw_episode", "numba triton hydra omegaconf pytorch_lightning"),
+    ),
+    "for runs": (
+        ("import ntm_lab.cli", "hydra torch"),
+        ("import ntm_lab.figures.panels", "torch hydra matplotlib.pyplot"),  # each picture is drawn by a process
+        ("from ntm_lab.cli.train import CONF, hydra", "torch numba pytorch_lightning joblib"),
+        (  # by whatever hands the jobs of a sweep to others, and before a single run
+            "with hydra.initialize_config_dir(str(CONF), version_base='1.3'): hydra.compose('config')",
+            "torch numba pytorch_lightning joblib",
+        ),
+    ),
+}
 
 
-def test_importing_brings_in_nothing_heavy() -> None:
-    """In one process, one after the other; at last a backend, by which this is known to look in the right place."""
+@pytest.mark.parametrize("chain", IN_TURN)
+def test_nothing_heavy_comes_before_it_is_needed(chain: str) -> None:
+    """At last a backend comes, by which this is known to look in the right place."""
     code = ["import sys"]
-    for modules, absent in (*IN_TURN, ("ntm_lab.fast.numba.backend", "numba llvmlite")):
-        code += [f"import {modules}", f"print(*({set(absent.split())} & sys.modules.keys()))"]
+    for statement, absent in (*IN_TURN[chain], ("import ntm_lab.fast.numba.backend", "numba llvmlite torch")):
+        code += [statement, f"print(*({set(absent.split())} & sys.modules.keys()))"]
     result = subprocess.run([sys.executable, "-c", "\n".join(code)], capture_output=True, text=True, check=True)
     *brought_in, compilers = [line.split() for line in result.stdout.split("\n")[:-1]]
-    assert dict(zip((modules for modules, _ in IN_TURN), brought_in, strict=True)) == {name: [] for name, _ in IN_TURN}
-    assert sorted(compilers) == ["llvmlite", "numba"]
+    statements = [statement for statement, _ in IN_TURN[chain]]
+    assert dict(zip(statements, brought_in, strict=True)) == {statement: [] for statement in statements}
+    assert sorted(compilers) == ["llvmlite", "numba", "torch"]

@@ -4,10 +4,12 @@ import math
 from collections.abc import Callable, Collection
 
 
-def at_least(key: str, value: int, least: int) -> int:
-    """The value, if it is a whole number of at least ``least``; ValueError if not."""
+def at_least(key: str, value: int, least: int, most: int | None = None) -> int:
+    """The value, if it is a whole number of at least ``least``, and at most ``most``; ValueError if not."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{key}={value}: must be a whole number of at least {least}")
+    if most is not None and value > most:
+        raise ValueError(f"{key}={value}: must be at most {most}")
     return value
 
 

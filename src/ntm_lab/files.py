@@ -1,10 +1,18 @@
-"""Files that are written whole or not at all, and locks."""
+"""Files that are written whole or not at all, and read only if they are sound; and locks."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
+
+LARGEST = 10_000_000  # bytes of a text file; of a long curriculum's results a tenth
+DEEPEST = 50  # nested lists and mappings; a config has ten at most
+# OmegaConf's own parser, a hundred times as fast without OmegaConf
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -15,18 +23,62 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold a lock file; wait, with a line that says so, while another process holds it.
+def held(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file. While another process holds it, wait, with a line that says so, or raise BlockingIOError.
 
     However a process ends, the system takes its locks back.
     """
-    lock = FileLock(path)
+    lock, busy = FileLock(path), f"{path.parent}: another process works there"
     try:
         lock.acquire(blocking=False)
-    except Timeout:
-        print(f"{path.parent}: another process works there; waiting for it to end", flush=True)
+    except Timeout as error:
+        if not wait:
+            raise BlockingIOError(busy) from error
+        print(f"{busy}; waiting for it to end", flush=True)
         lock.acquire()
     try:
         yield
     finally:
         lock.release()
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; ValueError for one that is absurdly large or no text."""
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"it has {path.stat().st_size} bytes, more than {LARGEST}")
+    return path.read_text()
+
+
+def read_yaml_text(path: Path) -> str:
+    """The text of a YAML file that is safe to construct: nothing in it stands for more than is written.
+
+    Raises ValueError for what is no YAML, for aliases (``*name``), ten lines of which can stand for billions of values,
+    and for nesting that would exhaust the stack.
+    """
+    text, depth = read_text(path), 0
+    try:
+        for event in yaml.parse(text, _LOADER):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError(f"it has an alias, *{event.anchor}")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise ValueError(f"it is nested deeper than {DEEPEST}")
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    return text
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain values in a YAML file; ValueError as of `read_yaml_text`, and for tags."""
+    try:
+        return yaml.load(read_yaml_text(path), _LOADER)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def read_json(path: Path) -> Any:
+    """The plain values in a JSON file; ValueError for one that is damaged."""
+    try:
+        return json.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error

@@ -184,20 +184,35 @@ class Task(Protocol):
         `Bits`, of each symbol for `Symbols`, the values for `Reals`."""
         ...
 
-    def groups(self, batch: Batch) -> tuple[list[str], Tensor] | None:
-        """Names of groups of scored steps, and the place (B, T) int64 of every step's group among them, −1 for none.
+    def groups(self, batch: Batch) -> dict[str, Tensor]:
+        """Groups of answers by name, each as the steps (B, T) bool at which its answers end; none by default.
 
-        Accuracy is then told for each group, such as for the first, second, … time that something is shown. None, the
-        default, for a task without groups.
+        Accuracy is told for each group, such as for the first, second, … time that something is shown. Groups may
+        overlap. A scored step at which no group ends belongs to the answer that ends next: an answer of several steps
+        is right if all of them are.
         """
+        return {}
+
+    def stored(self, difficulty: Difficulty) -> Tensor | None:
+        """The number of steps (n,) of every sequence of a task whose data is fixed; None, the default, for a task that
+        makes sequences without end."""
         return None
+
+    def take(self, numbers: Tensor, difficulty: Difficulty) -> Batch:
+        """The sequences of these numbers, in the order of `stored`."""
+        raise ValueError(f"{type(self).__name__}: has no fixed data")
+
+    def rungs(self, count: int) -> list[Difficulty]:
+        """At most this number of difficulties to validate at, from easy to the hardest."""
+        ...
 
     def harder(self, difficulty: Difficulty) -> Difficulty:
         """The next step of a naive curriculum, not beyond the ranges."""
         ...
 
     def split(self, part: str) -> Self:
-        """The task restricted to sequences of ``"training"`` or of ``"testing"`` (itself, if it keeps none apart)."""
+        """The task restricted to sequences of ``"training"``, ``"validation"`` or ``"testing"``; itself, if it keeps
+        none apart."""
         ...
 
     def overlap(self, difficulty: Difficulty, drawn: int) -> float | None:
@@ -215,6 +230,9 @@ class Curriculum(Protocol):
     def observe(self, difficulty: Difficulty, cost: float, cost_after: float | None = None) -> None:
         """Hear the cost (bits per sequence) of what was drawn, before and, if asked for, after the update."""
         ...
+
+    def validated(self, error_rates: Sequence[tuple[Difficulty, float]]) -> None:
+        """Hear the error rates of a validation, from the easiest difficulty to the hardest; ignored by default."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -238,6 +256,19 @@ class Controller(nn.Module, ABC):
         """All that `forward` does, as layers of one size and kind, whose state is (), (hidden,) or (hidden, cell), each
         (B, layers, size). None if it cannot be said so: then an NTM does not run on a fast backend."""
         return None
+
+
+class Encoder(nn.Module, ABC):
+    """What maps the inputs before the recurrence, step by step, and is learned with it; built from the input width.
+
+    It maps 0 to 0, which is what padding is.
+    """
+
+    size: int  # of its output
+
+    @abstractmethod
+    def forward(self, inputs: Tensor) -> Tensor:
+        """What the recurrence sees, (B, T, size), from inputs (B, T, I)."""
 
 
 class Kind(StrEnum):

@@ -140,6 +140,20 @@ def test_what_it_did_not_make_is_left_alone(
     assert "| seeds | 0, 1, 2 |" in captured.out  # what was computed is not lost
 
 
+def test_a_folder_without_an_ended_run_is_left_out_with_a_line(
+    sweeps: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sweeps / "small" / "1" / "results.json").unlink()
+    runs = [f"../small/{seed}" for seed in range(3)]
+    assert main(["compare", *runs]) == 0
+    captured = capsys.readouterr()
+    assert "| seeds | 0, 2 |" in captured.out
+    assert captured.err == (
+        "left out: ../small/1: no run has ended there; none has both config.yaml and results.json\n"
+    )
+    assert main(["compare", runs[1], runs[1]]) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

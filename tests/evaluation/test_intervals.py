@@ -1,9 +1,11 @@
 """Intervals against values computed by hand."""
 
+import math
+
 import pytest
 import torch
 
-from ntm_lab.evaluation.intervals import normal, wilson
+from ntm_lab.evaluation.intervals import normal, of_ratio, wilson
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,34 @@ from ntm_lab.evaluation.intervals import normal, wilson
 )
 def test_wilson_by_hand(successes: int, trials: int, interval: tuple[float, float]) -> None:
     assert wilson(successes, trials) == pytest.approx(interval, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("right", "asked", "trials"),
+    [
+        # p = 0.5; squared deviations ¼ each: v = 4 · ¼ / 16 · 4 / 3, and p (1 − p) / v = 3 trials
+        ([0, 1, 0, 1], [1, 1, 1, 1], 3),
+        # answers of a sequence are right or wrong together: deviations 1 each, the same 3 trials though 8 are asked
+        ([0, 2, 0, 2], [2, 2, 2, 2], 3),
+        # one of two in each: no variance, so as many trials as sequences
+        ([1, 1, 1, 1], [2, 2, 2, 2], 4),
+        ([0, 1, 0, 1, 0], [1, 1, 1, 1, 0], 3),  # of the last nothing is asked
+    ],
+)
+def test_a_ratio_over_sequences_by_hand(right: list[int], asked: list[int], trials: int) -> None:
+    """With p = ½ Wilson's interval is ½ ± ½ Z / √(n + Z²)."""
+    half = 0.5 * 1.96 / math.sqrt(trials + 1.96**2)
+    assert of_ratio(torch.tensor(right), torch.tensor(asked)) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-3)
+
+
+def test_a_ratio_covers_its_share_95_times_in_100() -> None:
+    """Five answers a sequence, all with the sequence's own probability; its mean is two thirds."""
+    generator = torch.Generator().manual_seed(0)
+    chance = torch.rand(2000, 60, 1, generator=generator).sqrt()
+    right = (torch.rand(2000, 60, 5, generator=generator) < chance).sum(2)
+    ends = [of_ratio(row, torch.full((60,), 5)) for row in right]
+    covered = sum(low < 2 / 3 < high for low, high in ends) / len(ends)
+    assert covered == pytest.approx(0.95, abs=0.015)
 
 
 def test_certainty_is_exact_and_never_without_width() -> None:

@@ -1,9 +1,13 @@
 """The text of detailed rows."""
 
+import re
+from statistics import fmean
+
 import pytest
 import torch
 
 from ntm_lab.evaluation import evaluate, table
+from ntm_lab.evaluation.babi import PUBLISHED
 from ntm_lab.evaluation.table import aligned
 from ntm_lab.nn import LSTM
 from ntm_lab.tasks import Copy, NGrams
@@ -65,19 +69,43 @@ def of_symbols() -> list[dict]:
         row["chance"]["wrong_symbols"] = row["chance"].pop("wrong_bits")
         row["by_step"]["wrong_symbols"] = row["by_step"].pop("wrong_bits")
     rows[0]["by_group"] = {"showing_01": 0.25, "showing_02": 0.876}
+    rows[0]["by_group_interval"] = {"showing_01": [0.2, 0.3], "showing_02": [0.8, 0.9]}
+    rows[0]["by_group_solve"] = {"showing_01": 0.5, "showing_02": 1.0}
     rows[1]["by_group"] = {"showing_01": 0.2}
+    rows[1]["by_group_interval"] = {"showing_01": [0.1, 0.3]}
+    rows[1]["by_group_solve"] = {"showing_01": 1.0}
     rows[0]["by_step"]["wrong_symbols"] = [0.0, 0.5, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 2.0, 3.0]
     return rows
 
 
 def test_symbols_are_told_by_step_and_by_group() -> None:
-    head, *_, of_steps, long, short, note, _, groups, first, second = table(of_symbols()).splitlines()
+    head, *_, of_steps, long, short, note, _, groups, first, second, told = table(of_symbols()).splitlines()
     assert "wrong symbols" in head and head.endswith("chance: cost  wrong symbols")
     assert of_steps.split() == ["sequences", "with", "errors", "1/5", "2/5", "3/5", "4/5", "5/5"]
     assert long.split() == ["length", "10", "0.250", "1.000", "0.000", "0.000", "2.500"] and short.split()[1] == "4"
     assert note == "(right: wrong symbols per step in each of 5 parts of the answer)"
-    assert groups.split() == ["right", "answers", "showing_01", "showing_02"]
-    assert first.split() == ["length", "10", "25.0%", "87.6%"] and second.split() == ["length", "4", "20.0%", "–"]
+    assert re.split("  +", groups) == ["right answers", "length 10", "length 4", "best, length 10"]
+    assert re.split("  +", first) == ["showing_01", "25.0% (20.0% … 30.0%)", "20.0% (10.0% … 30.0%)", "50.0%"]
+    assert re.split("  +", second) == ["showing_02", "87.6% (80.0% … 90.0%)", "–", "100.0%"]
+    assert told == "(best: the solution of the task itself, which can only guess there)"
+
+
+def test_errors_on_tasks_of_babi_stand_beside_the_published() -> None:
+    """Task 15 at 6 % has failed, task 4 has not; the means of Graves et al. 2016 over all tasks are those they tell."""
+    (row,) = rows_of(Copy(bits=3), [{"length": 4}])
+    row |= {"by_group": {"babi_04": 0.996, "babi_15": 0.94}, "by_group_solve": {"babi_04": 1.0, "babi_15": 1.0}}
+    row["by_group_interval"] = {"babi_04": [0.99, 0.998], "babi_15": [0.9, 0.96]}
+    *_, head, fourth, fifteenth, mean, failed = table([row]).splitlines()
+    assert re.split("  +", head)[1:] == ["%", "95 % interval", "LSTM 2016", "DNC 2016"]
+    assert re.split("  +", fourth) == ["task 4", "0.4", "0.2 … 1.0", "0.8", "0.4"]
+    assert re.split("  +", fifteenth) == ["task 15", "6.0", "4.0 … 10.0", "failed", "47.0", "27.2"]
+    assert re.split("  +", mean) == ["mean", "3.2", "23.9", "13.8"]
+    assert re.split("  +", failed) == ["failed (above 5 %)", "1", "1", "1"]
+    assert {name: round(fmean(errors), 1) for name, errors in PUBLISHED.items()} == {
+        "LSTM 2016": 27.3,
+        "DNC 2016": 16.7,
+    }
+    assert all(len(errors) == 20 for errors in PUBLISHED.values())
 
 
 def test_numbers_have_one_measure() -> None:

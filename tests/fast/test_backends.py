@@ -3,19 +3,22 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ntm_lab.fast import backends
 from ntm_lab.fast.contract import leaves
 from ntm_lab.fast.numba import backend as numba_backend
-from ntm_lab.nn import DNC, MANN, NTM, MemoryNetwork
+from ntm_lab.nn import NTM, MemoryNetwork, NTMAccess
 from ntm_lab.nn.controllers import Feedforward
 
-Build = Callable[..., NTM]
+Build = Callable[..., MemoryNetwork]
 
 
 class Untold(Feedforward):
@@ -23,6 +26,12 @@ class Untold(Feedforward):
 
     def weights(self) -> None:
         return None
+
+
+class Plain(NTMAccess):
+    """An access without kernels."""
+
+    machine = None
 
 
 @pytest.fixture(autouse=True)
@@ -42,13 +51,20 @@ def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
 
 
+@pytest.fixture
+def broken_numba(without_numba: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "numba.py").write_text("raise RuntimeError('made for another numpy')")
+    monkeypatch.delitem(sys.modules, "numba")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
 REASONS = {
     "bfloat16": "it computes in float32 and float64, not in torch.bfloat16",
     "float16": "it computes in float32 and float64, not in torch.float16",
     "controller": "Untold does not give its weights as layers",
-    "DNC": "it has no kernels for DNCAccess",
-    "MANN": "it has no kernels for MANNAccess",
+    "access": "it has no kernels for Plain",
     "missing": "it cannot be imported (",
+    "broken": "it cannot be imported (made for another numpy)",
 }
 
 
@@ -56,11 +72,11 @@ REASONS = {
 def refused(request: pytest.FixtureRequest, build: Build) -> tuple[MemoryNetwork, torch.dtype, str]:
     """A model that no fast backend can serve here, the type of its inputs, and the reason."""
     case: str = request.param
-    if case == "missing":
-        request.getfixturevalue("without_numba")
+    if case in ("missing", "broken"):
+        request.getfixturevalue({"missing": "without_numba", "broken": "broken_numba"}[case])
     dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(case, torch.float32)
-    if case in ("DNC", "MANN"):
-        model: MemoryNetwork = {"DNC": DNC, "MANN": MANN}[case](5, 4, size=6, slots=7, width=3)
+    if case == "access":
+        model: MemoryNetwork = MemoryNetwork(5, 4, partial(Feedforward, size=6), partial(Plain, slots=7, width=3))
     else:
         model = build(Untold if case == "controller" else "LSTM")
     return model.to(dtype), dtype, REASONS[case]
@@ -136,3 +152,42 @@ def test_a_device_without_a_backend_takes_the_reference(caplog: pytest.LogCaptur
 def test_an_unknown_name_is_an_error_that_lists_the_known(build: Build, name: Any) -> None:
     with pytest.raises(ValueError, match=f"^model.backend={name}: must be one of auto, reference, numba, triton$"):
         build(backend=name)
+
+
+def _grad(model: NTM, inputs: Tensor) -> Tensor:
+    return torch.func.grad(lambda inputs: model(inputs)[0].sum())(inputs)
+
+
+def _jvp(model: NTM, inputs: Tensor) -> Tensor:
+    return torch.func.jvp(lambda inputs: model(inputs)[0], (inputs,), (inputs,))[1]
+
+
+def _dual(model: NTM, inputs: Tensor) -> Tensor:
+    with forward_ad.dual_level():
+        return forward_ad.unpack_dual(model(forward_ad.make_dual(inputs, inputs))[0]).tangent
+
+
+def _exported(model: NTM, inputs: Tensor) -> Tensor:
+    return torch.export.export(model, (inputs,)).module()(inputs)[0]
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # PyTorch's own affair
+@pytest.mark.parametrize(
+    "transform",
+    [_grad, _jvp, _dual, pytest.param(_exported, marks=pytest.mark.slow)],
+    ids=["grad", "jvp", "dual", "exported"],
+)
+def test_auto_gives_way_to_transforms_of_pytorch(
+    transform: Callable[[NTM, Tensor], Tensor], build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs, model = torch.randn(3, 4, 5), build("Recurrent")
+    found = []
+    for backend in ("reference", "auto"):
+        model.backend = backend
+        found.append(transform(model, inputs))
+    assert torch.equal(*found) and found[0].any()
+    (said,) = [record.getMessage() for record in caplog.records if record.name == backends.log.name]
+    assert said.startswith("the reference equations run instead of the backend numba: ")
+    model.backend = "numba"
+    with pytest.raises(ValueError, match=r"^model\.backend=numba: .*; backend=reference can$"):
+        transform(model, inputs)

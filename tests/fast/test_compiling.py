@@ -2,7 +2,6 @@
 
 import logging
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -97,8 +96,9 @@ with torch.no_grad():
 """
 
 
-@pytest.mark.skipif(os.name != "posix", reason="limits the size of files")
 def test_where_compiled_code_does_not_fit_on_the_disk_the_model_runs_and_says_so(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 

@@ -7,22 +7,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from ntm_lab.fast import ntm
 from ntm_lab.fast.contract import Plan, State, Weights, leaves
 from ntm_lab.fast.numba import backend as numba_backend
-from ntm_lab.fast.sequence import run
-from ntm_lab.nn import NTM, NetworkState, NTMAccess
+from ntm_lab.fast.sequence import MACHINES, run
+from ntm_lab.nn import MANNAccess, MemoryNetwork, NetworkState, NTMAccess
+from ntm_lab.types import Access
 
-Build = Callable[..., NTM]
+Build = Callable[..., MemoryNetwork]
 
 
-def plan(
-    read_heads: int = 1, write_heads: int = 1, width: int = 2, shifts: int = 3, bounded: bool = True, **others: Any
-) -> Plan:
-    access = NTMAccess(9, width, read_heads=read_heads, write_heads=write_heads, shift_range=shifts, bounded=bounded)
+def plan(access: Access | None = None, **others: Any) -> Plan:
+    access = NTMAccess(9, 2) if access is None else access
     plain = {"inputs": 2, "layers": 1, "size": 2, "gated": True, "recurrent": True, "every": 2} | others
-    own = {"reads": read_heads * width, "parameters": access.layout.size, "access": ntm.plan_of(access)}
-    return Plan(**plain, **own)
+    own = {"reads": access.read_heads * access.width, "parameters": access.layout.size}
+    return Plan(**plain, **own, access=MACHINES[str(access.machine)].plan_of(access))
 
 
 PLAIN = plan()
@@ -31,16 +29,24 @@ PLANS = {
     "lstm of 2 layers": plan(layers=2, size=1),
     "recurrent of 2 layers": plan(gated=False, layers=2),
     "feedforward": plan(gated=False, recurrent=False),
-    "feedforward of 2 layers": plan(gated=False, recurrent=False, layers=2, inputs=1, width=1),
-    "2 reads and 3 writes": plan(gated=False, read_heads=2, write_heads=3),
-    "unbounded, 1 shift": plan(bounded=False, shifts=1),
+    "feedforward of 2 layers": plan(NTMAccess(9, 1), gated=False, recurrent=False, layers=2, inputs=1),
+    "2 reads and 3 writes": plan(NTMAccess(9, 2, read_heads=2, write_heads=3), gated=False),
+    "unbounded, 1 shift": plan(NTMAccess(9, 2, bounded=False, shift_range=1)),
+    "mann": plan(MANNAccess(9, 2, heads=2)),
+    "mann of the paper": plan(
+        MANNAccess(
+            9, 2, heads=2, late_write=False, key_strength=False, separate_add=False, own_slots=False, read_first=False
+        ),
+        gated=False,
+    ),
+    "mann, back to the written slot": plan(MANNAccess(9, 2, gate_to="written", read_first=False), gated=False),
 }
 BATCH, STEPS, SLOTS = 2, 3, 4
 
 
 def drawn(plan: Plan) -> dict[str, Tensor]:
     """All that goes in, by name, in float64."""
-    heads, emitted = plan.access.read_heads + plan.access.write_heads, plan.parameters
+    emitted, (state, _, _) = plan.parameters, MACHINES[plan.access.machine].shapes(plan.access, BATCH, SLOTS)
     below = plan.inputs + plan.reads if plan.layers == 1 else max(plan.inputs + plan.reads, plan.size)
     shapes = {
         "inputs": (BATCH, STEPS, plan.inputs),
@@ -50,20 +56,20 @@ def drawn(plan: Plan) -> dict[str, Tensor]:
         "hidden": (plan.layers, BATCH, plan.size),
         "cell": (plan.layers, BATCH, plan.size),
         "reads": (BATCH, plan.reads),
-        "memory": (BATCH, SLOTS, plan.access.width),
-        "weighting": (BATCH, heads, SLOTS),
-    }
+    } | state._asdict()
     generator = torch.Generator().manual_seed(0)
     tensors = {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
-    return tensors | {"weighting": tensors["weighting"].softmax(-1)}
+    return tensors | {name: part.softmax(-1) for name, part in tensors.items() if name.endswith("weighting")}
 
 
 def apply(plan: Plan, tensors: dict[str, Tensor], lengths: Tensor | None = None) -> tuple[Tensor, ...]:
     """Everything that comes out."""
     inputs, *others = tensors.values()
     hidden, cell, reads, *own = others[3:]
-    state = State(hidden, cell, reads, ntm.State(*own))
-    result = run(numba_backend, ntm, plan, inputs, Weights(*others[:3]), state, lengths, signals=True)
+    machine = MACHINES[plan.access.machine]
+    own_state, _, _ = machine.shapes(plan.access, BATCH, SLOTS)
+    state = State(hidden, cell, reads, own_state._make(own))
+    result = run(numba_backend, machine, plan, inputs, Weights(*others[:3]), state, lengths, signals=True)
     return result.outputs, result.parameters, *result.series, *leaves(result.state)
 
 
@@ -134,7 +140,7 @@ def test_second_derivatives_are_refused_where_the_reference_has_them(
 
 
 def gradient_of_penalised(
-    model: NTM, loss: Callable[[Tensor, NetworkState], Tensor], inputs: Tensor, penalised: bool
+    model: MemoryNetwork, loss: Callable[[Tensor, NetworkState], Tensor], inputs: Tensor, penalised: bool
 ) -> Tensor:
     total = loss(*model(inputs))
     (of_inputs,) = torch.autograd.grad(total, inputs, create_graph=True)
@@ -183,14 +189,14 @@ def test_lengths_that_do_not_fit_are_refused(lengths: Tensor) -> None:
 @pytest.mark.parametrize("slots", [1, 2])
 def test_a_shift_beyond_all_slots_is_refused(slots: int) -> None:
     """The reference raises, too: a head cannot be shifted by three where there are two slots or less."""
-    wide = plan(shifts=7)
+    wide = plan(NTMAccess(9, 2, shift_range=7))
     tensors = drawn(wide)
     memory, weighting = tensors["memory"][:, :slots], tensors["weighting"][..., :slots]
     with pytest.raises(ValueError, match="shift"):
         apply(wide, tensors | {"memory": memory, "weighting": weighting})
 
 
-MISFITS: dict[str, Callable[[NTM, Tensor], Any]] = {
+MISFITS: dict[str, Callable[[MemoryNetwork, Tensor], Any]] = {
     "inputs too wide": lambda model, inputs: model(torch.cat((inputs, inputs), 2)),
     "inputs too narrow": lambda model, inputs: model(inputs[..., 1:]),
     "inputs in float64": lambda model, inputs: model(inputs.double()),

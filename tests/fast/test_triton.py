@@ -2,12 +2,12 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import MappingProxyType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 import ntm_lab.fast.triton
+from ntm_lab import nn
 from ntm_lab.fast import backends
 from ntm_lab.fast.contract import Gradients, Tape, Upstream, leaves
-from ntm_lab.nn import NTM, NetworkState, NTMAccess, controllers
+from ntm_lab.nn import MemoryNetwork, NetworkState, controllers
 from ntm_lab.nn.contents import Random
 from ntm_lab.nn.weightings import Learned
 
@@ -38,7 +39,7 @@ class Case(NamedTuple):
     layers: int = 1
     size: int = 11
     inputs: int = 5
-    heads: tuple[int, int] = (1, 1)
+    heads: Any = (1, 1)
     shifts: int = 3
     slots: int = 7
     width: int = 3
@@ -48,8 +49,33 @@ class Case(NamedTuple):
     scale: float = 1  # of all that sets the heads
     bounded: bool = True
     every: int = 3
+    machine: str = "NTM"
+    options: Mapping[str, Any] = MappingProxyType({})  # of another machine
+
+    @property
+    def access(self) -> dict[str, Any]:
+        """The settings of its access, with nothing that makes heads begin one way or another."""
+        if self.machine == "MANN":
+            return {"heads": self.heads, "gate_bias": 0.0, "strength_bias": 0.0, "gain": 1.0, **self.options}
+        return {
+            "weighting": partial(Learned, focus=2.0, std=0.5),
+            "read_heads": self.heads[0],
+            "write_heads": self.heads[1],
+            "shift_range": self.shifts,
+            "bounded": self.bounded,
+            "write_gate_bias": 0.0,
+            "write_shift_bias": 0.0,
+        }
 
 
+SANTORO = {
+    "late_write": False,
+    "key_strength": False,
+    "separate_add": False,
+    "own_slots": False,
+    "read_first": False,
+    "usage_decay": 0.99,
+}
 CASES = {
     "lstm": Case("LSTM"),
     "lstm-2_layers-2_reads-3_writes-5_shifts-mixed_lengths": Case(
@@ -66,31 +92,36 @@ CASES = {
     ),
     "recurrent-2_writes-as_many_shifts_as_slots": Case("Recurrent", heads=(1, 2), shifts=5, slots=5),
     "recurrent-3_layers-unbounded-one_kept": Case("Recurrent", 3, slots=12, width=5, bounded=False, every=8),
+    "mann": Case("LSTM", machine="MANN", heads=1),
+    "mann-2_layers-3_heads-mixed_lengths": Case(
+        "LSTM", 2, machine="MANN", heads=3, slots=13, width=6, batch=3, steps=5, lengths=(3, 5, 1)
+    ),
+    "mann-of_the_paper": Case("Feedforward", machine="MANN", heads=2, options=SANTORO),
+    "mann-reads_first-the_key_is_written": Case(
+        "Feedforward", machine="MANN", heads=2, options={"separate_add": False}
+    ),
+    "mann-back_to_the_written_slot-reads_last": Case(
+        "Recurrent", machine="MANN", heads=2, scale=10, options={"gate_to": "written", "read_first": False}
+    ),
 }
-WELL_CONDITIONED = ("lstm", "lstm-small", "feedforward-unbounded-1_shift")
+WELL_CONDITIONED = ("lstm", "lstm-small", "feedforward-unbounded-1_shift", "mann")
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 each_well_conditioned_case = pytest.mark.parametrize(
     "case", [CASES[name] for name in WELL_CONDITIONED], ids=WELL_CONDITIONED
 )
 
 
-def model_of(case: Case) -> NTM:
+def model_of(case: Case) -> MemoryNetwork:
     torch.manual_seed(0)
-    model = NTM(
+    model: MemoryNetwork = getattr(nn, case.machine)(
         case.inputs,
         4,
         partial(getattr(controllers, case.controller), size=case.size, layers=case.layers),
         slots=case.slots,
         width=case.width,
         init=partial(Random, std=1.0, trainable=True),
-        weighting=partial(Learned, focus=2.0, std=0.5),
-        read_heads=case.heads[0],
-        write_heads=case.heads[1],
-        shift_range=case.shifts,
-        bounded=case.bounded,
         recompute_every=case.every,
-        write_gate_bias=0.0,
-        write_shift_bias=0.0,
+        **case.access,
     )
     with torch.no_grad():
         for parameter in model.parameters():
@@ -109,20 +140,6 @@ def lengths_of(case: Case) -> Tensor | None:
     return None if case.lengths is None else torch.tensor(case.lengths)
 
 
-SIGNALS = (
-    "read_weighting",
-    "write_weighting",
-    "key",
-    "strength",
-    "gate",
-    "shift",
-    "sharpness",
-    "erase",
-    "add",
-    "reads",
-)
-
-
 class Outcome(NamedTuple):
     """All that comes out of a model, and the gradients of a random sum of it."""
 
@@ -130,7 +147,9 @@ class Outcome(NamedTuple):
     gradients: dict[str, Tensor]
 
 
-def outcome(model: NTM, inputs: Tensor, lengths: Tensor | None, backend: str, of: str | None = None) -> Outcome:
+def outcome(
+    model: MemoryNetwork, inputs: Tensor, lengths: Tensor | None, backend: str, of: str | None = None
+) -> Outcome:
     """``of`` is the one value whose gradients are asked for; default all."""
     model.backend = backend
     model.zero_grad()
@@ -142,17 +161,23 @@ def outcome(model: NTM, inputs: Tensor, lengths: Tensor | None, backend: str, of
         return torch.randn(like.shape, generator=generator).bfloat16().to(like)
 
     start = model.initial_state(len(inputs))
-    parts = {"memory": start.memory, "reads": start.reads}
+    parts = start.access._asdict() | {"reads": start.reads}
     parts |= {f"controller {number}": part for number, part in enumerate(start.controller)}
-    parts = {name: drawn(part).requires_grad_() for name, part in parts.items()}  # unlike that, not alike in all rows
-    parts["weighting"] = drawn(start.access.weighting).float().softmax(-1).bfloat16().to(inputs).requires_grad_()
+    parts = {name: drawn(part) for name, part in parts.items()}  # unlike that, not alike in all rows
+    for name in start.access._fields:
+        if name.endswith("weighting"):
+            parts[name] = parts[name].float().softmax(-1).bfloat16().to(inputs)
+    for part in parts.values():
+        part.requires_grad_()
     start = NetworkState(
         controller=tuple(part for name, part in parts.items() if name.startswith("controller")),
-        access=NTMAccess.State(parts["memory"], parts["weighting"]),
+        access=start.access._make(parts[name] for name in start.access._fields),
         reads=parts["reads"],
     )
-    signals, end = model._unroll(inputs, start, lengths, SIGNALS)  # the only way to both signals and final state
-    values = signals | {"final memory": end.memory, "final weighting": end.access.weighting, "final reads": end.reads}
+    wanted = [name for name in model.signals if name != "memory"]  # which is the reference's alone
+    signals, end = model._unroll(inputs, start, lengths, wanted)  # the only way to both signals and final state
+    values = signals | {f"final {name}": part for name, part in end.access._asdict().items()}
+    values["final reads"] = end.reads
     values |= {f"final controller {number}": part for number, part in enumerate(end.controller)}
 
     sum((value * drawn(value)).sum() for name, value in values.items() if of in (None, name)).backward()
@@ -239,10 +264,13 @@ def test_float32_equals_the_reference(interpreter: ModuleType, case: Case) -> No
     assert_equal(case, torch.float32, 1e-5)
 
 
-@pytest.mark.parametrize("of", ["logits", "final memory", "shift"])
-def test_gradients_of_one_value_equal_those_of_the_reference(interpreter: ModuleType, of: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [("lstm", "logits"), ("lstm", "final memory"), ("lstm", "shift"), ("mann", "usage"), ("mann", "write_weighting")],
+)
+def test_gradients_of_one_value_equal_those_of_the_reference(interpreter: ModuleType, name: str, of: str) -> None:
     """There is one upstream gradient then."""
-    case = CASES["lstm"]
+    case = CASES[name]
     model, inputs = model_of(case), inputs_of(case)
     expected, found = (outcome(model, inputs, None, backend, of).gradients for backend in ("reference", "triton"))
     assert max(errors(expected, found).values()) < 1e-10
@@ -286,11 +314,12 @@ def test_nan_comes_through_and_stays_in_its_sequence(interpreter: ModuleType) ->
     assert torch.equal(*results)
 
 
+@pytest.mark.parametrize(("machine", "heads"), [("NTM", (1, 1)), ("MANN", 2)], ids=["NTM", "MANN"])
 def test_past_its_end_nothing_of_a_sequence_is_touched(
-    interpreter: ModuleType, monkeypatch: pytest.MonkeyPatch
+    interpreter: ModuleType, machine: str, heads: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is NaN there when a kernel begins is NaN when it ends, and no result is."""
-    case = Case("LSTM", 2, steps=4, lengths=(2, 4))
+    case = Case("LSTM", 2, heads=heads, steps=4, lengths=(2, 4), machine=machine)
 
     def past(part: Tensor, lengths: Tensor) -> Tensor:
         """The view of (T, B, …) or (L, T, B, …) that is past the end."""
@@ -454,8 +483,13 @@ class NoDevice:
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [("lstm", torch.float32), ("feedforward-unbounded-1_shift", torch.bfloat16)],
-    ids=["lstm-float32", "feedforward-bfloat16"],
+    [
+        ("lstm", torch.float32),
+        ("feedforward-unbounded-1_shift", torch.bfloat16),
+        ("mann-2_layers-3_heads-mixed_lengths", torch.float32),
+        ("mann-of_the_paper", torch.bfloat16),
+    ],
+    ids=["lstm-float32", "feedforward-bfloat16", "mann-float32", "mann-bfloat16"],
 )
 def test_compiles_for_a_gpu(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """Not all that the interpreter takes does."""

@@ -13,9 +13,9 @@ from torch import Tensor
 from ntm_lab.fast import workspace
 from ntm_lab.fast.contract import leaves
 from ntm_lab.fast.workspace import Workspace
-from ntm_lab.nn import NTM
+from ntm_lab.nn import MemoryNetwork
 
-Build = Callable[..., NTM]
+Build = Callable[..., MemoryNetwork]
 LIKE = torch.zeros(0)
 
 
@@ -95,7 +95,7 @@ def test_only_so_many_buffers_are_kept_and_none_too_large(
 
 
 @pytest.fixture(params=["kept", "too large to be kept"])
-def model(request: pytest.FixtureRequest, build: Build, monkeypatch: pytest.MonkeyPatch) -> NTM:
+def model(request: pytest.FixtureRequest, build: Build, monkeypatch: pytest.MonkeyPatch) -> MemoryNetwork:
     if request.param != "kept":
         monkeypatch.setattr(workspace, "LARGEST", 0)
     return build(heads=(2, 2)).double()
@@ -108,12 +108,12 @@ def batches() -> list[Tensor]:
     return [torch.randn(4, 9, 5, generator=generator, dtype=torch.float64) for _ in range(3)]
 
 
-def loss(model: NTM, inputs: Tensor) -> Tensor:
+def loss(model: MemoryNetwork, inputs: Tensor) -> Tensor:
     logits, state = model(inputs)
     return logits.square().sum() + state.memory.sum()
 
 
-def gradients(model: NTM, total: Tensor, **settings: bool) -> tuple[Tensor, ...]:
+def gradients(model: MemoryNetwork, total: Tensor, **settings: bool) -> tuple[Tensor, ...]:
     return torch.autograd.grad(total, list(model.parameters()), **settings)
 
 
@@ -123,7 +123,9 @@ def same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> bool:
 
 
 @pytest.fixture
-def expected(model: NTM, batches: list[Tensor], nothing_free: dict[int, Tensor]) -> Iterator[list[tuple[Tensor, ...]]]:
+def expected(
+    model: MemoryNetwork, batches: list[Tensor], nothing_free: dict[int, Tensor]
+) -> Iterator[list[tuple[Tensor, ...]]]:
     """The gradients of each batch by itself, in memory of its own."""
     results = []
     for inputs in batches:
@@ -135,14 +137,14 @@ def expected(model: NTM, batches: list[Tensor], nothing_free: dict[int, Tensor])
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)], ids=["first first", "last first", "mixed"])
 def test_sequences_that_wait_for_their_backward_keep_their_memory(
-    model: NTM, batches: list[Tensor], expected: list[tuple[Tensor, ...]], order: tuple[int, ...]
+    model: MemoryNetwork, batches: list[Tensor], expected: list[tuple[Tensor, ...]], order: tuple[int, ...]
 ) -> None:
     losses = [loss(model, inputs) for inputs in batches]
     assert all(same(gradients(model, losses[number]), expected[number]) for number in order)
 
 
 def test_a_graph_that_is_retained_keeps_its_memory(
-    model: NTM, batches: list[Tensor], expected: list[tuple[Tensor, ...]]
+    model: MemoryNetwork, batches: list[Tensor], expected: list[tuple[Tensor, ...]]
 ) -> None:
     total = loss(model, batches[0])
     assert same(gradients(model, total, retain_graph=True), expected[0])
@@ -155,7 +157,7 @@ def test_a_graph_that_is_retained_keeps_its_memory(
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_evaluation_and_training_do_not_disturb_each_other(
-    model: NTM, batches: list[Tensor], expected: list[tuple[Tensor, ...]], mode: Callable[[], torch.no_grad]
+    model: MemoryNetwork, batches: list[Tensor], expected: list[tuple[Tensor, ...]], mode: Callable[[], torch.no_grad]
 ) -> None:
     """Without gradients before, between forward and backward, and after; what it gave stays as it was.
 
@@ -174,7 +176,7 @@ def test_evaluation_and_training_do_not_disturb_each_other(
         assert torch.equal(early, kept) and torch.equal(model(many)[0], kept)
 
 
-def test_what_came_out_stays_as_it_was(model: NTM, batches: list[Tensor]) -> None:
+def test_what_came_out_stays_as_it_was(model: MemoryNetwork, batches: list[Tensor]) -> None:
     """Outputs and signals do not lie in memory that is used again."""
     first = model.trace(batches[0], signals=("gate", "reads", "write_weighting"))
     _, state = model(batches[0])
@@ -196,7 +198,7 @@ def fresh_is_nan() -> Iterator[None]:
     torch.utils.deterministic.fill_uninitialized_memory = before[1]
 
 
-def everything(model: NTM, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, ...]:
+def everything(model: MemoryNetwork, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, ...]:
     """Signals, final state and gradients."""
     signals = model.trace(inputs, lengths=lengths, signals=[name for name in model.signals if name != "memory"])
     logits, state = model(inputs, lengths=lengths)
@@ -208,11 +210,18 @@ def everything(model: NTM, inputs: Tensor, lengths: Tensor | None) -> tuple[Tens
 
 @pytest.mark.parametrize("lengths", [None, torch.tensor([4, 1, 9, 6])], ids=["whole", "padded"])
 @pytest.mark.parametrize("controller", ["LSTM", "Feedforward", "Recurrent"])
+@pytest.mark.parametrize(("machine", "heads"), [("NTM", (2, 2)), ("MANN", 2)], ids=["NTM", "MANN"])
 def test_nothing_is_read_that_was_not_written(
-    build: Build, controller: str, lengths: Tensor | None, batches: list[Tensor], request: pytest.FixtureRequest
+    build: Build,
+    machine: str,
+    heads: Any,
+    controller: str,
+    lengths: Tensor | None,
+    batches: list[Tensor],
+    request: pytest.FixtureRequest,
 ) -> None:
     """Whatever lies in the memory that is taken, fresh or not."""
-    model = build(controller, layers=2, heads=(2, 2)).double()
+    model = build(controller, machine, layers=2, heads=heads).double()
     free: dict[int, Tensor] = request.getfixturevalue("nothing_free")
     outcomes = []
     for rubbish in (0.0, 1e30, float("nan")):

@@ -198,3 +198,9 @@ def test_a_scale_grows_with_what_was_written_and_stays_about_0(ntm: NTM, batch: 
     signals["add"] = signals["add"] * 0 - 7.0
     figure = draw_trace(batch, signals, ntm.signals, TASK.answer)
     assert panels(figure)["vectors written (add)"][1] == (-7, 7)
+
+
+def test_a_notebook_shows_it(batch: Batch) -> None:
+    """By the method that IPython asks for where pyplot has not told it how to show figures."""
+    figure: Any = draw_episode(LSTM(TASK.input_size, TASK.output_size, size=5), TASK, batch)
+    assert figure._repr_png_().startswith(b"\x89PNG")

@@ -11,6 +11,7 @@ from torch import nn
 from ntm_lab.nn import LSTM, NTM, MemoryNetwork, access, controllers
 from ntm_lab.nn.contents import Random
 from ntm_lab.nn.controllers import CONTROLLERS, make_controller
+from ntm_lab.nn.encoders import Words
 from ntm_lab.nn.weightings import Learned
 from ntm_lab.types import SequenceModel
 
@@ -121,6 +122,17 @@ MODELS: dict[str, Callable[[], SequenceModel]] = {
     **{f"{name}-lstm": partial(learned, name, "lstm") for name in VARIANTS},
     **{f"NTM-{kind}-2_layers": partial(learned, "NTM", kind, 2) for kind in ("feedforward", "lstm")},
     **{f"LSTM-{layers}_layers": partial(LSTM, I, O, SIZE, layers) for layers in (1, 2)},
+}
+
+
+ENCODED = {"embedded": partial(Words, words=I, size=4), "places": partial(Words, words=1, size=4)}  # one place, three
+MODELS |= {
+    f"{name}-{kind}": partial(build, encoder=encoder)
+    for name, build in {
+        "NTM": partial(NTM, I, O, size=SIZE, slots=SLOTS, width=WIDTH, init=LEARNED, weighting=Learned),
+        "LSTM": partial(LSTM, I, O, SIZE, 1),
+    }.items()
+    for kind, encoder in ENCODED.items()
 }
 
 

@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ntm_lab.files import held
+from ntm_lab.runs.folder import CHECKPOINT, LOCK, resume_command
+
 ROOT = Path(__file__).parents[2]
-CHECKPOINT = "checkpoints/last.ckpt"
 KILLS = 3
 STEPS, ROUND = 60, 8  # of training, and between two checkpoints
 
@@ -111,7 +114,8 @@ def test_a_killed_run_ends_with_the_same_weights_and_states(killed_and_not: tupl
     for checkpoint in (whole, killed):
         del checkpoint["loops"]  # Lightning's own counters of starts and ends; what it counts by is global_step
     assert {"state_dict", "optimizer_states", "lr_schedulers", "Data", "learner"} <= whole.keys()
-    assert set(differences(whole, killed)) <= {"/learner/seconds", "/learner/solved_since/1"}
+    times = {"/learner/seconds", "/learner/solved_since/1", "/callbacks/TimeLimit/time_elapsed/train"}
+    assert set(differences(whole, killed)) <= times | {"/callbacks/TimeLimit/time_elapsed/validate"}
     assert whole["Data"]["curriculum"]["observed"] == 4 * STEPS
     assert whole["lr_schedulers"][0]["_last_lr"] == pytest.approx([0.02 * whole["lr_schedulers"][0]["base_lrs"][0]])
 
@@ -135,7 +139,7 @@ def test_a_killed_run_has_the_same_curve(killed_and_not: tuple[Path, Path]) -> N
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("killed")
-@pytest.mark.parametrize("tag", ["train/cost", "val/cost", "curriculum/length", "addressing/read_0/sharpness"])
+@pytest.mark.parametrize("tag", ["cost/train", "cost_log10/val", "curriculum/length", "memory/read_0/sharpness"])
 def test_a_killed_run_has_the_same_scalars(tag: str, killed_and_not: tuple[Path, Path]) -> None:
     curves = []
     for folder in killed_and_not:
@@ -229,6 +233,84 @@ def test_what_was_said_before_may_be_said_again(ended: Path, train: Train) -> No
     assert train(f"resume={ended}", "model=ntm", "data.batch_size=4", "memory.init=constant").status == 0
 
 
+def test_an_lstm_is_resumed_without_saying_that_it_is_one(train: Train, tiny_lstm: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert train(*tiny_lstm, f"hydra.run.dir={folder}").status == 0
+    assert train(f"resume={folder}").status == 0
+    refused = train(f"resume={folder}", "memory.slots=8")  # a setting that only the default config has
+    assert refused.status != 0 and "has memory.slots=None, not 8" in refused.err
+
+
+# A folder that is neither new nor finished
+
+
+@pytest.fixture
+def interrupted(train: Train, tiny_ntm: list[str], tmp_path: Path) -> list[str]:
+    """The command of a run whose logger crashed when it began: it has a config and nothing that could be lost."""
+    command = [*tiny_ntm, f"hydra.run.dir={tmp_path / 'run'}"]
+    crashed = train(*command, "logger.csv._target_=csv.writer")
+    assert crashed.status != 0 and "Traceback" not in crashed.err
+    assert crashed.err.splitlines()[-1].startswith("logger.csv: ")
+    assert (tmp_path / "run/config.yaml").exists() and not (tmp_path / "run" / CHECKPOINT).exists()
+    return command
+
+
+def test_an_interrupted_start_begins_anew_with_the_same_command(
+    interrupted: list[str], train: Train, tmp_path: Path
+) -> None:
+    assert train(*interrupted).status == 0
+    assert "ntm_lab.training.loggers.CSVLog" in (tmp_path / "run/config.yaml").read_text()
+    assert load(tmp_path / "run")["global_step"] == 6
+
+
+def test_an_interrupted_start_begins_anew_with_resume(
+    interrupted: list[str], train: Train, tiny_ntm: list[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "run/config.yaml"
+    config.write_text(config.read_text().replace("csv.writer", "ntm_lab.training.loggers.CSVLog"))
+    assert train(f"resume={tmp_path / 'run'}", "max_sequences=32").status == 0
+    assert train(*tiny_ntm, "max_sequences=32", f"hydra.run.dir={tmp_path / 'whole'}").status == 0
+    one, other = (load(tmp_path / name)["state_dict"] for name in ("run", "whole"))
+    assert differences(one, other) == []
+    assert OmegaConf.load(config).max_sequences == 32
+
+
+@pytest.mark.parametrize("begun", ["hydra.run.dir", "resume"])
+def test_a_folder_in_which_another_process_works_is_refused(
+    begun: str, ended: Path, train: Train, tiny_ntm: list[str], digest: Callable[[Path], str]
+) -> None:
+    command = [f"resume={ended}", "max_sequences=48"] if begun == "resume" else [*tiny_ntm, f"hydra.run.dir={ended}"]
+    if begun == "hydra.run.dir":
+        empty(ended)
+    with held(ended / LOCK):
+        before = digest(ended)
+        refused = train(*command)
+        assert refused.status != 0 and f"{ended}: another process works there" in refused.err
+        assert "Traceback" not in refused.err
+        assert digest(ended) == before
+    assert train(*command).status == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["a=b", "a,b", "a[1]{b}", "a b", "ü", "it's", 'a"b', "${a}", "$HOME", "nan", "1", "a\\"]
+)
+def test_the_command_for_resuming_can_be_pasted(name: str, tmp_path: Path) -> None:
+    """Into a shell, whose words Hydra reads."""
+    command = resume_command(tmp_path / name).replace("python train.py", "printf %s")
+    word = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
+    (override,) = OverridesParser.create().parse_overrides([word])
+    value = override.value()
+    read = OmegaConf.create({"resume": str(getattr(value, "text", value))})
+    assert read.resume == str(tmp_path / name)
+
+
+def test_curves_of_something_else_are_one_line(ended: Path, train: Train) -> None:
+    (ended / "metrics.csv").write_bytes(b"\xff\xfe,")
+    refused = train(f"resume={ended}")
+    assert refused.status != 0 and f"{ended / 'metrics.csv'}: is damaged" in refused.err
+    assert "Traceback" not in refused.err
+
+
 def test_resuming_makes_no_other_folder(ended: Path, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = ended.parent / "elsewhere"
     elsewhere.mkdir()
@@ -281,9 +363,32 @@ def setting(key: str, value: Any) -> Callable[[Path], None]:
     return damage
 
 
+def bomb(folder: Path) -> None:
+    """Ten lines that stand for 9¹⁰ values."""
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 11))]
+    with (folder / "config.yaml").open("a") as file:
+        file.write("\n".join(lines))
+
+
+def saves(content: Any) -> Callable[[Path], None]:
+    return lambda folder: torch.save(content, folder / CHECKPOINT)
+
+
+def older(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    """A checkpoint as of a version that kept no settings in it, and changed."""
+
+    def damage(folder: Path) -> None:
+        checkpoint = load(folder)
+        del checkpoint["settings"]
+        change(checkpoint)
+        torch.save(checkpoint, folder / CHECKPOINT)
+
+    return damage
+
+
 REFUSED = {
     "missing": (shutil.rmtree, [], ["there is no such folder"]),
-    "empty": (empty, [], ["no config.yaml", "no checkpoints/last.ckpt"]),
+    "empty": (empty, [], ["no config.yaml"]),
     "no checkpoint": (without(CHECKPOINT), [], ["it has no checkpoints/last.ckpt"]),
     "no config": (without("config.yaml"), [], ["it has no config.yaml"]),
     "checkpoint cut in half": (truncate(CHECKPOINT, 0.5), [], [f"its {CHECKPOINT} is damaged or only half written"]),
@@ -297,7 +402,27 @@ REFUSED = {
     "another value": (None, ["data.batch_size=8"], ["data.batch_size=4, not 8", "max_sequences"]),
     "another seed": (None, ["seed=1"], ["seed=0, not 1"]),
     "another memory": (None, ["memory.init=learned"], ["memory.init=constant, not learned"]),
-    "weights that do not fit": (setting("controller.size", 17), [], ["controller.cells.0.weight_hh", "differ"]),
+    "another size in the config": (setting("controller.size", 17), [], ["controller.size=17", "trained with 16"]),
+    "another batch size in the config": (
+        setting("data.batch_size", 8),
+        [],
+        ["has data.batch_size=8", "trained with 4"],
+    ),
+    "another optimizer in the config": (
+        setting("optimizer", {"_target_": "ntm_lab.training.optim.GravesRMSProp", "_partial_": True, "lr": 1e-4}),
+        [],
+        ["has optimizer._target_=ntm_lab.training.optim.GravesRMSProp", "trained with torch.optim.Adam"],
+    ),
+    "an alias bomb": (bomb, [], ["its config.yaml cannot be read", "alias"]),
+    "a checkpoint of something else": (saves({"state_dict": {}}), [], [f"its {CHECKPOINT} is no checkpoint of a run"]),
+    "a checkpoint that is a list": (saves([1]), [], [f"its {CHECKPOINT} is damaged", "it is a list"]),
+    "a checkpoint of another run": (older(lambda it: it["state_dict"].pop("model.reads")), [], ["model.reads differ"]),
+    "another optimizer's state": (
+        older(lambda it: it["optimizer_states"][0]["param_groups"][0].update(decay=0.9)),
+        [],
+        ["optimizer: the checkpoint's has decay"],
+    ),
+    "a state that cannot be loaded": (older(lambda it: it["Data"].pop("counts")), [], ["KeyError: 'counts'"]),
 }
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 from omegaconf import DictConfig
 
 import ntm_lab
+from ntm_lab.runs.config import RunError
 from ntm_lab.runs.run import Run
 from ntm_lab.tasks import Copy
 
@@ -112,7 +113,7 @@ def test_results_are_those_of_the_run(results: dict[str, Any], finished: Path) -
 
 def test_the_folder_holds_all_of_a_run(finished: Path) -> None:
     names = {path.name for path in finished.iterdir() if not path.name.startswith("events.out.tfevents")}
-    parts = {"checkpoints", "config.yaml", "versions.json", "metrics.csv", "episode.png", "results.json"}
+    parts = {"checkpoints", "config.yaml", "versions.json", "metrics.csv", "episode.png", "results.json", ".lock"}
     assert parts <= names <= parts | {"hparams.yaml"}
 
 
@@ -152,3 +153,42 @@ def test_a_sweep_of_many_settings_has_a_folder_name_that_a_disk_can_hold(
     ended = train("-m", *tiny_ntm, "optimizer.lr=0.01", "seed=3", "max_sequences=4", f"hydra.sweep.dir={tmp_path}")
     assert ended.status == 0, ended.err
     assert len(list(tmp_path.rglob("results.json"))) == 1
+
+
+@pytest.fixture
+def files_of_at_most() -> Iterator[Callable[[int], None]]:
+    """``files_of_at_most(1000)``: no file may grow beyond 1,000 bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("size", "kept"),
+    [
+        (10_000, "there is no checkpoint yet"),
+        (40_000, "the last checkpoint is intact, and `python train.py resume={}` goes on from there"),
+    ],
+    ids=["at once", "with the state of the optimizer"],
+)
+def test_a_full_disk_is_one_line_that_says_what_is_kept(
+    size: int, kept: str, files_of_at_most: Callable[[int], None], started: Started, tiny_ntm: list[str]
+) -> None:
+    run = started(*tiny_ntm)
+    files_of_at_most(size)
+    with pytest.raises(RunError) as error:
+        run.complete()
+    assert str(error.value) == f"{run.folder}: cannot be written (File too large); {kept.format(run.folder)}"
+    checkpoint = run.folder / "checkpoints" / "last.ckpt"
+    assert checkpoint.exists() == ("intact" in kept)
+    if checkpoint.exists():
+        assert torch.load(checkpoint, weights_only=True)["global_step"] == 0
+
+
+def test_a_full_disk_before_the_first_step_is_one_line(
+    files_of_at_most: Callable[[int], None], started: Started, tiny_ntm: list[str]
+) -> None:
+    files_of_at_most(100)
+    with pytest.raises(RunError, match=r"cannot be written \(File too large\); there is no checkpoint yet$"):
+        started(*tiny_ntm)

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ntm_lab.studies import Study, Verdict, page, report
-from ntm_lab.studies.study import NOT_REPRODUCED, REPRODUCED
+from ntm_lab.studies.study import NOT_REPRODUCED, REPRODUCED, verdict_of_parts
 from ntm_lab.studies.tables import markdown_of
 
 MADE = {"command": "ntm-lab reproduce figure5", "cores": 2, "failed": []}
@@ -78,6 +78,15 @@ def test_facts_are_those_of_the_runs(make: Callable[..., Verdict], out: Path, fi
     assert facts.items() >= (MADE | {"runs": 1, "seeds": 1, "seconds": seconds}).items()
     assert facts["outcome"] == REPRODUCED and facts["claim"] == "What figure5 claims."
     assert matplotlib.image.imread(out / "figure5.png").shape == (100, 200, 4)
+
+
+def test_parts_are_told_where_their_outcomes_differ(make: Callable[..., Verdict], out: Path) -> None:
+    for second, told in ((NOT_REPRODUCED, f" (one: {REPRODUCED}; other: {NOT_REPRODUCED})"), (REPRODUCED, "")):
+        verdict = verdict_of_parts({"one": REPRODUCED, "other": second}, "All said.")
+        make(study("init", judge=lambda table, verdict=verdict: verdict))
+        text = (out / "report.md").read_text()
+        assert f"| **{verdict.outcome}**{told} |" in text
+        assert f"**{verdict.outcome.capitalize()}**{told}: All said." in text
 
 
 def test_the_page_tells_all(make: Callable[..., Verdict], out: Path) -> None:

@@ -1,9 +1,20 @@
-"""The one rule for claims about most seeds."""
+"""The rules by which claims are judged."""
 
 import pytest
 
 from ntm_lab.studies.statistics import success_rate
-from ntm_lab.studies.study import NOT_REPRODUCED, REPRODUCED, TOO_FEW, verdict_of_most
+from ntm_lab.studies.study import (
+    IN_PART,
+    MUDDLED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    TOO_FEW,
+    outcome_of_every,
+    outcome_of_most,
+    outcome_under,
+    verdict_of_most,
+    verdict_of_parts,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,4 +36,41 @@ from ntm_lab.studies.study import NOT_REPRODUCED, REPRODUCED, TOO_FEW, verdict_o
 )
 def test_most_is_judged_by_the_interval(successes: int, trials: int, outcome: str) -> None:
     rate = success_rate([True] * successes + [False] * (trials - successes))
-    assert verdict_of_most(rate, "said") == (outcome, "said")
+    assert outcome_of_most(rate) == outcome
+    assert verdict_of_most(rate, "said") == (outcome, "said", {})
+
+
+@pytest.mark.parametrize(
+    ("cases", "outcome"),
+    [
+        ([REPRODUCED, REPRODUCED], REPRODUCED),
+        ([REPRODUCED, TOO_FEW], TOO_FEW),
+        ([REPRODUCED, TOO_FEW, NOT_REPRODUCED], NOT_REPRODUCED),
+    ],
+    ids=["in all", "in one not known", "in one not"],
+)
+def test_every_case_has_to_be_reproduced(cases: list[str], outcome: str) -> None:
+    assert outcome_of_every(iter(cases)) == outcome
+
+
+@pytest.mark.parametrize(
+    ("held", "outcome"), [([True, True], REPRODUCED), ([True, False], MUDDLED), ([False, False], NOT_REPRODUCED)]
+)
+def test_what_depends_on_the_conditions_is_muddled(held: list[bool], outcome: str) -> None:
+    assert outcome_under(iter(held)) == outcome
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "outcome"),
+    [
+        (REPRODUCED, REPRODUCED, REPRODUCED),
+        (REPRODUCED, NOT_REPRODUCED, IN_PART),
+        (TOO_FEW, REPRODUCED, IN_PART),
+        (NOT_REPRODUCED, MUDDLED, MUDDLED),
+        (NOT_REPRODUCED, TOO_FEW, NOT_REPRODUCED),
+        (TOO_FEW, TOO_FEW, TOO_FEW),
+    ],
+)
+def test_two_halves_are_judged_one_by_one(first: str, second: str, outcome: str) -> None:
+    halves = {"one": first, "the other": second}
+    assert verdict_of_parts(halves, "said") == (outcome, "said", halves)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ntm_lab.evaluation import chance, evaluate
 from ntm_lab.nn import LSTM
-from ntm_lab.tasks import AssociativeRecall, Bits, Copy, NGrams, Reals, RepeatCopy, Sort, Symbols
+from ntm_lab.tasks import AssociativeRecall, Bits, Copy, NGrams, OneShot, Reals, RepeatCopy, Sort, Symbols
 from ntm_lab.tasks.answers import (
     accuracy,
     by_group,
@@ -359,7 +359,7 @@ class Recall(BaseTask):
     ranges: Ranges = MappingProxyType({"steps": (2, 4)})
     input_size, answer = 3, Symbols(3)
 
-    def sample(self, batch_size: int, difficulty: Any, generator: torch.Generator) -> Batch:
+    def draw(self, batch_size: int, difficulty: Any, generator: torch.Generator) -> Batch:
         (steps,) = self.expand(difficulty, batch_size)
         shown = (torch.randint(4, (batch_size,), generator=generator) - 1).clamp(min=0)
         inputs = torch.zeros(batch_size, int(steps.max()), 3)
@@ -370,9 +370,9 @@ class Recall(BaseTask):
     def solve(self, batch: Batch) -> Tensor:
         return batch.inputs[:, :1].expand(-1, batch.inputs.shape[1], -1)
 
-    def groups(self, batch: Batch) -> tuple[list[str], Tensor]:
-        late = torch.arange(batch.mask.shape[1]) >= batch.mask.shape[1] / 2
-        return ["early", "late", "never"], late.long().expand(batch.mask.shape)
+    def groups(self, batch: Batch) -> dict[str, Tensor]:
+        late = (torch.arange(batch.mask.shape[1]) >= batch.mask.shape[1] / 2).expand(batch.mask.shape)
+        return {"early": ~late, "late": late, "never": late & ~late}
 
 
 class Mean(BaseTask):
@@ -381,7 +381,7 @@ class Mean(BaseTask):
     ranges: Ranges = MappingProxyType({"steps": (2, 4)})
     input_size, answer = 1, Reals(1, guess=0.5)
 
-    def sample(self, batch_size: int, difficulty: Any, generator: torch.Generator) -> Batch:
+    def draw(self, batch_size: int, difficulty: Any, generator: torch.Generator) -> Batch:
         (steps,) = self.expand(difficulty, batch_size)
         inputs = torch.rand(batch_size, int(steps.max()), 1, generator=generator)
         mask = torch.arange(inputs.shape[1]) < steps[:, None]
@@ -407,6 +407,31 @@ def test_right_answers_are_counted_by_group() -> None:
     }
     assert accuracy({name: count.sum(0) for name, count in counts.items()}) == {"early": 0.5, "late": 0.25}
     assert by_group(Copy(), torch.zeros(1, 9, 8), Copy().sample(1, {"length": 4}, torch.Generator())) == {}
+
+
+class Spelled(Recall):
+    """The scored steps are one answer, which ends at the last of them."""
+
+    def groups(self, batch: Batch) -> dict[str, Tensor]:
+        return {"all": torch.arange(batch.mask.shape[1]) == batch.lengths[:, None] - 1}
+
+
+def test_an_answer_of_several_steps_is_right_if_all_of_them_are() -> None:
+    """Sequences of 3 and 4 steps; the first is right, the second wrong in its first scored step alone."""
+    task = Spelled()
+    batch = task.sample(2, {"steps": torch.tensor([3, 4])}, torch.Generator().manual_seed(0))
+    outputs = F.one_hot(batch.targets.squeeze(2), 3).float()
+    outputs[1, 1] = outputs[1, 1].roll(1)
+    assert by_group(task, outputs, batch)["all"].tolist() == [[1, 1], [0, 1]]
+
+
+def test_an_answer_of_several_symbols_is_right_if_all_of_them_are() -> None:
+    task = OneShot(ways=(2, 2), shots=(2, 2), labels="letters")
+    batch = task.sample(1, {"ways": 2, "shots": 2}, torch.Generator().manual_seed(0))
+    outputs = F.one_hot(batch.targets, 5).flatten(2).float()
+    outputs[0, 0, :5] = outputs[0, 0, :5].roll(1)  # one letter of the first label
+    counts = by_group(task, outputs, batch)
+    assert {name: count.tolist() for name, count in counts.items()} == {"showing_01": [[1, 2]], "showing_02": [[2, 2]]}
 
 
 def trained(task: Task, sequences: int) -> Learner:
@@ -479,16 +504,16 @@ def test_a_batch_of_another_kind_ends_training_at_the_first_batch() -> None:
         """Class numbers where its answer says bits; told apart only in training."""
 
         answer = Bits(1)
-        part = "testing"
+        part = "validation"
 
         def split(self, part: str) -> "Numbers":
             task = Numbers()
             task.part = part
             return task
 
-        def sample(self, batch_size: int, difficulty: Difficulty, generator: torch.Generator) -> Batch:
-            batch = super().sample(batch_size, difficulty, generator)
-            return batch._replace(targets=batch.targets.float().clamp(max=1 if self.part == "testing" else 2) * 1.0)
+        def draw(self, batch_size: int, difficulty: Difficulty, generator: torch.Generator) -> Batch:
+            batch = super().draw(batch_size, difficulty, generator)
+            return batch._replace(targets=batch.targets.float().clamp(max=1 if self.part != "training" else 2) * 1.0)
 
         def solve(self, batch: Batch) -> Tensor:
             return batch.targets

@@ -133,9 +133,10 @@ def test_harder(task, difficulty, harder):
 def test_a_task_that_keeps_nothing_apart_is_its_own_split(name):
     task = EVERY[name][0]
     assert task.split("training") is task
+    assert task.split("validation") is task
     assert task.split("testing") is task
-    with pytest.raises(ValueError, match="part='validation': must be one of training, testing"):
-        task.split("validation")
+    with pytest.raises(ValueError, match="part='test': must be one of training, validation, testing"):
+        task.split("test")
 
 
 @pytest.mark.parametrize(

@@ -128,12 +128,41 @@ def test_the_optimum_costs_the_labels_of_new_classes(ways, shots, task, generato
     assert cost.tolist() == pytest.approx([math.log2(math.perm(5, ways))] * 6)
 
 
+def test_labels_of_five_letters(generator):
+    """A label is 25 numbers of the input one step late; its letters are the digits of one of 3,125 numbers."""
+    task = OneShot(ways=[10, 10], shots=[2, 2], labels="letters")
+    batch = task.sample(8, {"ways": 10, "shots": 2}, generator)
+    assert (task.answer, task.input_size, task.output_size) == (Symbols(5, 5), 64 + 25, 25)
+    assert batch.targets.shape == (8, 20, 5)
+    task.answer.check(batch.targets, batch.mask)
+    assert torch.equal(batch.inputs[:, 1:, 64:], one_hot(batch.targets[:, :-1], 5).flatten(2).float())
+    for targets in batch.targets:
+        _, counts = targets.unique(dim=0, return_counts=True)
+        assert counts.tolist() == [2] * 10
+    assert batch.targets.unique().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_optimum_for_letters_by_enumeration():
+    """At the third step, a new class, all labels but the two given are left, which counts their letters."""
+    task = OneShot(ways=[3, 3], shots=[2, 2], labels="letters")
+    labels = [7, 3124, 1500]
+    batch = task.layout(torch.zeros(1, 4, 64), tensor([[*labels, 7]]), tensor([4]))
+    assert batch.targets[0].tolist() == [[0, 0, 0, 1, 2], [4, 4, 4, 4, 4], [2, 2, 0, 0, 0], [0, 0, 0, 1, 2]]
+    answer = task.solve(batch).view(4, 5, 5)
+    for place, digits in enumerate(zip(*itertools.product(range(5), repeat=5), strict=True)):
+        left = [digit for label, digit in enumerate(digits) if label not in labels[:2]]
+        assert answer[2, place].tolist() == pytest.approx([left.count(letter) / len(left) for letter in range(5)])
+    assert torch.equal(answer[3], one_hot(batch.targets[0, 3], 5).float())
+
+
 def test_showings_are_counted(task):
     labels = tensor([[2, 0, 2, 2, 0, 1], [4, 4, 0, 0, 0, 0]])
     batch = task.layout(torch.zeros(2, 6, 64), labels, tensor([6, 2]))
-    names, index = task.groups(batch)
-    assert names == ["showing_01", "showing_02", "showing_03"]
-    assert index.tolist() == [[0, 0, 1, 2, 1, 0], [0, 1, -1, -1, -1, -1]]
+    assert {name: steps.int().tolist() for name, steps in task.groups(batch).items()} == {
+        "showing_01": [[1, 1, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0]],
+        "showing_02": [[0, 0, 1, 0, 1, 0], [0, 1, 0, 0, 0, 0]],
+        "showing_03": [[0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0]],
+    }
 
 
 def test_the_generator_decides_everything(task):
@@ -151,8 +180,8 @@ def test_a_split_keeps_the_task_and_takes_its_images(task, generator):
     testing = task.split("testing")
     assert (testing.ranges, testing.input_size, testing.answer) == (task.ranges, task.input_size, task.answer)
     assert (testing.images.per_class, task.split("training").images.per_class, task.images.per_class) == (54, 120, 174)
-    with pytest.raises(ValueError, match="part='validation': must be one of training, testing"):
-        task.split("validation")
+    with pytest.raises(ValueError, match="part='test': must be one of training, validation, testing"):
+        task.split("test")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +189,7 @@ def test_a_split_keeps_the_task_and_takes_its_images(task, generator):
     [
         pytest.param({"ways": [1, 5]}, r"task.ways=\[1, 5\]: must be at least 2", id="one_way"),
         pytest.param({"shots": [0, 5]}, r"task.shots=\[0, 5\]: must be at least 1", id="no_shots"),
+        pytest.param({"labels": "words"}, "task.labels=words: must be one of one_hot, letters", id="labels"),
         pytest.param({"shots": 5}, "task.shots=5: must be two integers", id="shots_not_a_range"),
     ],
 )

@@ -2,13 +2,14 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from ntm_lab.training.checkpoints import WholeCheckpointIO
+from ntm_lab.training.checkpoints import WholeCheckpointIO, read_checkpoint
 
 
 @pytest.fixture
@@ -48,8 +49,40 @@ def test_an_error_leaves_the_old_one(failing: str, error: type, old: Path, monke
 
 def test_what_would_have_to_be_executed_is_not_loaded(tmp_path: Path) -> None:
     torch.save({"path": Path("/")}, tmp_path / "other.ckpt")
-    with pytest.raises(Exception, match=r"weights_only|Weights only"):
+    with pytest.raises(ValueError, match="it holds more than plain values"):
         WholeCheckpointIO().load_checkpoint(tmp_path / "other.ckpt", weights_only=False)
+
+
+def swap(content: bytes) -> bytes:
+    """The names of two members, wherever they stand, so that all checksums of contents stay right."""
+    return content.replace(b"data/0", b"??????").replace(b"data/1", b"data/0").replace(b"??????", b"data/1")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (
+            lambda content: content.replace(torch.ones(64).numpy().tobytes(), torch.ones(64).neg().numpy().tobytes()),
+            "data/1",
+        ),
+        (swap, "its directory is not what was written"),
+        (lambda content: content[:-30], "not a zip file"),
+    ],
+    ids=["other values", "two tensors swapped", "cut"],
+)
+def test_rot_is_noticed(damage: Callable[[bytes], bytes], says: str, old: Path) -> None:
+    checkpoint = {"one": torch.arange(64.0), "other": torch.ones(64)}
+    WholeCheckpointIO().save_checkpoint(checkpoint, old)
+    content = damage(old.read_bytes())
+    assert content != old.read_bytes()
+    old.write_bytes(content)
+    with pytest.raises(ValueError, match=says):
+        WholeCheckpointIO().load_checkpoint(old)
+
+
+def test_a_checkpoint_of_an_older_version_has_no_seal(tmp_path: Path) -> None:
+    torch.save({"weights": torch.ones(2)}, tmp_path / "old.ckpt")
+    assert torch.equal(read_checkpoint(tmp_path / "old.ckpt")["weights"], torch.ones(2))
 
 
 def test_a_run_leaves_one_checkpoint_of_plain_values(finished: Path) -> None:

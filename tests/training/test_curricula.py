@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ntm_lab.training.curricula import Fixed, Growing, LookBack, LookBackAndForward, PredictionGain, Uniform
+from ntm_lab.training.curricula import Fixed, Growing, LookBack, LookBackAndForward, PredictionGain, Uniform, Validated
 from ntm_lab.types import Batch, Curriculum, Difficulty, Ranges
 
 
@@ -42,7 +42,7 @@ class Grid:
 
 
 POINTS = [(length, repeats) for length in range(1, 5) for repeats in (2, 3)]
-ALL: list[Any] = [Uniform, Fixed, Growing, LookBack, LookBackAndForward, PredictionGain]
+ALL: list[Any] = [Uniform, Fixed, Growing, LookBack, LookBackAndForward, Validated, PredictionGain]
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -129,6 +129,34 @@ def test_look_back_mixes_in_all_points_up_to_the_current() -> None:
 def test_look_back_and_forward_mixes_in_all_points() -> None:
     expected = dict.fromkeys(POINTS, 0.2 / 8) | {(1, 2): 0.8 + 0.2 / 8}
     assert frequencies(LookBackAndForward(Grid())) == pytest.approx(expected, abs=0.015)
+
+
+def rungs(*rates: float) -> list[tuple[Difficulty, float]]:
+    """Error rates at lengths 1, 2, 4 and the three repeats."""
+    return [({"length": length, "repeats": 3}, rate) for length, rate in zip((1, 2, 4), rates, strict=True)]
+
+
+def test_validated_steps_when_the_rung_of_its_point_is_mastered() -> None:
+    """At length 3, which is no rung, the next harder one decides."""
+    curriculum = Validated(Grid(), threshold=0.2, patience=None, mix=0.0)
+    for length, rates in ((1, (0.2, 0.0, 0.0)), (2, (0.19, 1.0, 1.0)), (2, (0.0, 0.2, 0.0)), (3, (1.0, 0.1, 1.0)),
+                          (3, (0.0, 0.0, 0.2)), (4, (1.0, 1.0, 0.1))):  # fmt: skip
+        curriculum.validated(rungs(*rates))
+        assert curriculum.draw(seeded())["length"] == length
+
+
+def test_validated_goes_on_when_its_patience_ends() -> None:
+    curriculum, lengths = Validated(Grid(), patience=2, mix=0.0), []
+    for rate in (1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0):
+        curriculum.validated(rungs(rate, rate, rate))
+        curriculum.observe(curriculum.point, 0.0)  # costs of training change nothing
+        lengths.append(curriculum.point["length"])
+    assert lengths == [1, 2, 2, 3, 3, 4, 4, 4, 4]
+
+
+def test_validated_mixes_in_all_points() -> None:
+    expected = dict.fromkeys(POINTS, 0.2 / 8) | {(1, 2): 0.8 + 0.2 / 8}
+    assert frequencies(Validated(Grid())) == pytest.approx(expected, abs=0.015)
 
 
 def test_prediction_gain_follows_exp3s_in_numpy() -> None:
@@ -225,6 +253,7 @@ def live(curriculum: Curriculum, generator: torch.Generator, costs: list[float])
         points = [curriculum.draw(generator) for _ in pair]
         for point, cost in zip(points, pair, strict=True):
             curriculum.observe(point, cost, 0.9 * cost / point["length"])
+        curriculum.validated([({"length": 30, "repeats": 3}, pair[0])])
         drawn += points
     return drawn
 
@@ -237,6 +266,7 @@ def live(curriculum: Curriculum, generator: torch.Generator, costs: list[float])
         pytest.param(lambda: Growing(Grid(length=(1, 30)), window=7), id="Growing"),
         pytest.param(lambda: LookBack(Grid(length=(1, 30)), window=7), id="LookBack"),
         pytest.param(lambda: LookBackAndForward(Grid(length=(1, 30)), window=7, mix=0.5), id="LookBackAndForward"),
+        pytest.param(lambda: Validated(Grid(length=(1, 30)), threshold=0.05), id="Validated"),
         pytest.param(lambda: PredictionGain(Grid(), eta=0.05, history=30), id="PredictionGain"),
     ],
 )
@@ -282,6 +312,8 @@ def test_prediction_gain_refuses_the_state_of_other_ranges() -> None:
         (Growing, "window", 2.5),
         (LookBack, "mix", 1.5),
         (LookBackAndForward, "mix", "0.5"),
+        (Validated, "threshold", 0.0),
+        (Validated, "patience", 0),
         (PredictionGain, "eta", 0.0),
         (PredictionGain, "beta", -1.0),
         (PredictionGain, "epsilon", 0.0),

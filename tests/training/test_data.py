@@ -38,6 +38,13 @@ def make(task: Task | None = None, curriculum: Callable[[Task], Any] = Uniform, 
     return Data(task, curriculum(task), seed=seed, **given)
 
 
+def trainer_of(rank: int = 0, processes: int = 1, accumulated: int = 1, step: int = 0) -> Any:
+    """What Data asks of the trainer, in one of several processes."""
+    return SimpleNamespace(
+        global_step=step, global_rank=rank, world_size=processes, accumulate_grad_batches=accumulated
+    )
+
+
 def same(one: Batch, other: Batch) -> bool:
     return all(torch.equal(left, right) for left, right in zip(one, other, strict=True))
 
@@ -166,8 +173,7 @@ def test_labels_sort_as_numbers_do() -> None:
 def test_the_rounds_add_up_to_the_budget(max_sequences: int, batch_size: int, validate_every: int) -> None:
     """One loader a round; the last is as long as what is left, and a round is `validate_every` rounded up."""
     data = make(max_sequences=max_sequences, batch_size=batch_size, validate_every=validate_every)
-    trainer = SimpleNamespace(global_step=0)
-    data.trainer = trainer  # type: ignore[assignment]
+    trainer = data.trainer = trainer_of()
     rounds = []
     while trainer.global_step < data.total_steps:
         loader = data.train_dataloader()
@@ -183,11 +189,59 @@ def test_the_rounds_add_up_to_the_budget(max_sequences: int, batch_size: int, va
 def test_batches_are_drawn_when_they_are_asked_for() -> None:
     """Not one ahead of time: the curriculum must have heard of the batch before."""
     data = make()
-    data.trainer = SimpleNamespace(global_step=0)  # type: ignore[assignment]
+    data.trainer = trainer_of()
     iterator = iter(data.train_dataloader())
     assert sum(data.counts.values()) == 0
     next(iterator)
     assert sum(data.counts.values()) == 4
+
+
+@pytest.mark.parametrize(("processes", "accumulated"), [(1, 2), (2, 1), (2, 3)], ids=str)
+def test_the_parts_of_all_processes_are_the_batches_of_one(processes: int, accumulated: int) -> None:
+    """And the costs of the parts come together in the order of the sequences."""
+    settings = {"batch_size": 12, "mixed_lengths": True, "validation_sequences": 6}
+    alone, *sharing = (make(**settings) for _ in range(1 + processes))
+    alone.trainer = trainer_of()
+    parts = []
+    for rank, data in enumerate(sharing):
+        data.trainer = trainer_of(rank, processes, accumulated)
+        data.setup("fit")
+        loader = data.train_dataloader()
+        parts.append(list(loader))
+        assert len(loader) == len(parts[-1]) == accumulated * len(alone.train_dataloader())
+    for step, batch in enumerate(alone.train_dataloader()):
+        now = [part[accumulated * step :][:accumulated] for part in parts]
+        assert {len(part.inputs) for own in now for part in own} == {12 / processes / accumulated}
+        costs = torch.stack([torch.cat([part.inputs.sum((1, 2)) for part in own]) for own in now])  # (P, B / P)
+        assert sharing[0].in_order(costs).tolist() == batch.inputs.sum((1, 2)).tolist()
+    assert all(data.counts == alone.counts for data in sharing)
+    validated = [[part.inputs for part in data.val_dataloader()] for data in sharing]
+    assert all(
+        torch.equal(torch.cat(own), batch.inputs) for *own, batch in zip(*validated, alone.validation, strict=True)
+    )
+
+
+def test_validation_sequences_that_cannot_be_divided_are_all_for_everybody() -> None:
+    data = make(batch_size=4, validation_sequences=5)
+    data.trainer = trainer_of(rank=1, processes=2)
+    assert all(same(own, batch) for own, batch in zip(data.val_dataloader(), data.validation, strict=True))
+
+
+def test_a_batch_that_cannot_be_divided_is_refused() -> None:
+    data = make(batch_size=6)
+    data.trainer = trainer_of(processes=2, accumulated=2)
+    with pytest.raises(ValueError, match=r"^data\.batch_size=6: must be a multiple of 4, 2 processes × trainer\."):
+        data.setup("fit")
+
+
+def test_a_round_that_was_left_is_taken_up() -> None:
+    """A loader is as long as the round, since the trainer counts the steps that were made before."""
+    data = make(max_sequences=40, batch_size=4, validate_every=16)
+    lengths = []
+    for step in (0, 3, 4, 7, 8, 9):
+        data.trainer = trainer_of(step=step)
+        lengths.append(len(data.train_dataloader()))
+    assert lengths == [4, 4, 4, 4, 2, 2]
 
 
 @pytest.mark.parametrize("mixed", [False, True], ids=["alike", "mixed"])

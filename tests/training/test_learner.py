@@ -2,16 +2,20 @@
 
 import csv
 import itertools
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from ntm_lab.nn.controllers import Feedforward
 from ntm_lab.runs.run import Run
+from ntm_lab.training.learner import Learner
 from ntm_lab.types import Answer, Batch, Kind
 
 Started = Callable[..., Run]
@@ -56,12 +60,48 @@ def test_the_loss_is_the_mean_cost_in_bits_and_the_penalty(
     assert run.learner.training_step(batch, 0).item() == pytest.approx(expected, rel=1e-5)
 
 
+class Compiled(Feedforward):
+    """Takes half a second when it is called first, and draws noise."""
+
+    called = False
+
+    def forward(self, inputs: Tensor, state: Any) -> Any:
+        if not self.called:
+            self.called = True
+            time.sleep(0.5)
+        hidden, state = super().forward(inputs, state)
+        return hidden + 0 * torch.rand_like(hidden), state
+
+
+class Watch(pl.Callback):
+    """Notes the states of the generators when training begins."""
+
+    def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        assert isinstance(learner, Learner)
+        self.seen = torch.get_rng_state(), learner.data.sequence_generator.get_state()
+        assert all(part.grad is None for part in learner.parameters())
+
+
+def test_what_is_compiled_for_training_is_compiled_before_the_clock_starts(
+    started: Started, tiny_ntm: list[str]
+) -> None:
+    """And all else is as if that had not been: gradients, generators and the order of the sequences."""
+    run = started(*tiny_ntm, "controller=feedforward", "backend=reference", "max_sequences=4")
+    run.learner.model.controller.__class__ = Compiled
+    run.learner.model.controller.called = False
+    generators = torch.get_rng_state(), run.learner.data.sequence_generator.get_state()
+    run.trainer.callbacks.insert(0, Watch())
+    run.fit()
+    assert 0 < run.learner.seconds < 0.5
+    assert all(map(torch.equal, run.trainer.callbacks[0].seen, generators))
+
+
 def test_between_two_steps_no_graph_is_kept(started: Started, tiny_ntm: list[str]) -> None:
     """It would hold all that a step saved for backward."""
     run = started(*tiny_ntm, "max_sequences=4")
     run.fit()
-    kept = [value for value in vars(run.learner).values() if isinstance(value, Tensor)]
-    assert len(run.learner.costs) == 4 and not any(value.requires_grad for value in kept)
+    kept = [value for value in (*vars(run.learner).values(), *run.learner.costs) if isinstance(value, Tensor)]
+    assert len(torch.cat(run.learner.costs)) == 4 and not any(value.requires_grad for value in kept)
 
 
 def test_a_penalty_waits_for_the_descent_and_grows_with_it(started: Started, tiny_ntm: list[str]) -> None:
@@ -215,6 +255,19 @@ def test_seconds_are_of_training_and_grow(started: Started, tiny_ntm: list[str])
     seconds = [row["seconds"] for row in rows(run.folder, "seconds")]
     assert seconds[0] > 0 and seconds == sorted(seconds)
     assert seconds[-1] == run.learner.seconds
+
+
+def test_it_trains_with_any_trainer(
+    started: Started, tiny_ntm: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning's own, which by default validates two batches first."""
+    learner = started(*tiny_ntm).learner
+    monkeypatch.chdir(tmp_path)
+    trainer = pl.Trainer(max_steps=10, accelerator="cpu", log_every_n_steps=1, enable_model_summary=False)
+    trainer.fit(learner, datamodule=learner.data)
+    assert learner.sequences == 40 == sum(learner.data.counts.values())
+    assert trainer.callback_metrics["val/cost"] == pytest.approx(learner.latest["val/cost"])
+    assert not [*tmp_path.rglob("nonfinite*")]
 
 
 @pytest.mark.parametrize("model", ["ntm", "lstm"])

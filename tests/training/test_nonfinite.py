@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ntm_lab.fast.numba import backend as numba_backend
 from ntm_lab.nn import DNC, LSTM, MANN, NTM, controllers
 from ntm_lab.nn.access import NTMAccess
 from ntm_lab.nn.contents import Random
@@ -102,31 +103,36 @@ def test_the_earliest_step_is_named_and_its_sequence(model: type[NTM], batch: Ba
     network = model(3, 2, "feedforward", size=5, slots=6, width=4)
     spoilt = poisoned(poisoned(batch, 0, 3, torch.nan), 1, 1, torch.nan)
     first = next(iter(network.signals))
-    assert first_signal(network, spoilt) == f"{first} at step 1 of sequence 1"
-    assert f"first signal that is not finite: {first} at step 1 of sequence 1; " in report(network, spoilt, tmp_path)
+    heads = ", all heads" if network.access.layout.places()[first].heads > 1 else ""
+    assert first_signal(network, spoilt) == f"{first} at step 1 of sequence 1{heads}"
+    assert f"first signal that is not finite: {first} at step 1 of sequence 1{heads}; " in report(
+        network, spoilt, tmp_path
+    )
 
 
 def test_padding_is_not_looked_at(batch: Batch) -> None:
     assert first_signal(build("LSTM"), poisoned(batch, 1, 3, torch.nan)) == "none"
 
 
-@pytest.mark.parametrize("field", ["strength", "gate", "sharpness", "erase", "add"])
-def test_the_head_parameter_that_began_it_is_named(field: str, batch: Batch) -> None:
-    """That one alone, of all that the layer ``heads`` emits."""
-    model = NTM(3, 2, "feedforward", size=5, slots=6, width=4)
+@pytest.mark.parametrize(
+    ("field", "head"), [("strength", 1), ("gate", 2), ("sharpness", 0), ("erase", None), ("add", None)]
+)
+def test_the_head_parameter_that_began_it_is_named(field: str, head: int | None, batch: Batch) -> None:
+    """That one alone, of all that the layer ``heads`` emits; and its head where there are several."""
+    model = NTM(3, 2, "feedforward", size=5, slots=6, width=4, read_heads=2)
     with torch.no_grad():
-        model.access.layout.split(model.heads.bias)[field].fill_(torch.nan)
-    assert first_signal(model, batch) == f"{field} at step 0 of sequence 0"
+        model.access.layout.split(model.heads.bias)[field][head or 0].fill_(torch.nan)
+    assert first_signal(model, batch) == f"{field} at step 0 of sequence 0" + ("" if head is None else f", head {head}")
 
 
 class Overflowing(NTMAccess):
-    """Its seventh step divides by 0 while it addresses."""
+    """Its seventh step divides by 0 while it addresses slot 4."""
 
     def step(self, heads: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any, dict[str, Tensor]]:
         self.steps = getattr(self, "steps", -1) + 1
         reads, after, signals = super().step(heads, state)
         if self.steps == 6:  # four steps of the first sequence, then the third of the second
-            signals["write_weighting"] = signals["write_weighting"] / 0
+            signals["write_weighting"] = signals["write_weighting"] / torch.tensor([1.0, 1, 1, 1, 0, 1])
         return reads, after, signals
 
 
@@ -135,5 +141,20 @@ def test_a_stage_of_addressing_is_named_where_every_module_is_finite(batch: Batc
     network.access.__class__ = Overflowing
     whole = batch._replace(lengths=torch.tensor([4, 4]))
     text = report(network, whole, tmp_path)
-    assert "first signal that is not finite: write_weighting at step 2 of sequence 1; " in text
+    assert "first signal that is not finite: write_weighting at step 2 of sequence 1, slot 4; " in text
     assert "first module with an output that is not finite: none; " in text
+
+
+def test_what_only_the_fast_backend_spoils_is_said_to_be_its_own(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build("LSTM", "numba")
+    forward = numba_backend.forward
+
+    def spoiling(plan: Any, lengths: Tensor, inputs: Tensor, weights: Any, initial: Any, tape: Any) -> Any:
+        final = forward(plan, lengths, inputs, weights, initial, tape)
+        tape.series.weighting[-1, 0, 1, 2] = torch.nan
+        return final
+
+    monkeypatch.setattr(numba_backend, "forward", spoiling)
+    assert first_signal(model, batch) == (
+        "write_weighting at step 1 of sequence 1, slot 2 (of the fast backend; by the equations all are finite)"
+    )

@@ -16,7 +16,7 @@ from torch import Tensor
 import ntm_lab
 from ntm_lab.evaluation import evaluate
 from ntm_lab.runs.run import Run
-from ntm_lab.zoo.card import CARD, KEYS, WEIGHTS, hardest, read_card
+from ntm_lab.zoo.card import CARD, DIGEST, KINDS, WEIGHTS, hardest, read_card
 from ntm_lab.zoo.find import card_of, find, give_away
 
 Answer = Callable[..., Tensor]
@@ -47,7 +47,7 @@ def test_an_lstm_is_given_away_as_well(
 
 def test_a_card_tells_what_the_run_does(given: Path, finished: Path, tiny_ntm: list[str]) -> None:
     card, results = read_card(given), json.loads((finished / "results.json").read_text())
-    assert set(card) == set(KEYS)
+    assert set(card) == {*KINDS, DIGEST}
     assert (card["name"], card["task"], card["model"], card["controller"]) == ("copy-ntm-lstm", "copy", "ntm", "lstm")
     for key in ("seed", "parameters", "sequences", "seconds", "versions", "test"):
         assert card[key] == results[key]
@@ -82,6 +82,12 @@ def other_weights(folder: Path) -> None:
     save_file(weights, folder / WEIGHTS)
 
 
+def flip(path: Path, place: int = -3) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
 def nested(depth: int) -> str:
     return '{"a": ' * depth + "1" + "}" * depth
 
@@ -92,7 +98,8 @@ DAMAGED_FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "card a list": (lambda folder: (folder / CARD).write_text("[]"), rf"{CARD} is damaged \(it is no mapping\)"),
     "card too deep": (lambda folder: (folder / CARD).write_text(nested(100_000)), rf"{CARD} is damaged"),
     "weights cut": (lambda folder: cut(folder / WEIGHTS), rf"its {WEIGHTS} is damaged"),
-    "weights of another": (other_weights, r"its weights are of another model than its config: output\.bias differ"),
+    "weights of another": (other_weights, rf"its {WEIGHTS} is damaged, it is not the file that its {CARD} was"),
+    "a flipped bit of a weight": (lambda folder: flip(folder / WEIGHTS), rf"its {WEIGHTS} is damaged, it is not"),
 }
 
 
@@ -119,6 +126,18 @@ UNSOUND_CARDS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda card: card["config"]["model"].update(read_heads=0),
         r"no model can be built from its config \(model\.read_heads=0: must be",
     ),
+    "memory of 800 GB": (
+        lambda card: card["config"]["model"].update(slots=10**10),
+        r"model\.slots=10000000000: this run would take .* more than the .* of this machine",
+    ),
+    "layers without end": (
+        lambda card: card["config"]["model"]["controller"].update(layers=10**9),
+        r"controller\.layers=1000000000: must be at most 1000",
+    ),
+    "a long name": (
+        lambda card: card["config"]["task"].update(_target_="x." * 5000 + "y"),
+        r"_target_=x\.x.* is refused",
+    ),
     "no model": (lambda card: card["config"].update(model=3), r"no model can be built from its config"),
     "a task for a model": (
         lambda card: card["config"].update(model=card["config"]["task"]),
@@ -134,6 +153,13 @@ def test_an_unsound_card_is_one_line(damage: str, copied: Path, change_card: Cha
     with pytest.raises(ValueError, match=message) as raised:
         ntm_lab.load(copied)
     assert "\n" not in str(raised.value)
+
+
+def test_a_card_of_an_older_version_has_no_digest(copied: Path, change_card: ChangeCard) -> None:
+    change_card(copied, lambda card: card.pop(DIGEST))
+    other_weights(copied)
+    with pytest.raises(ValueError, match=r"its weights are of another model than its config: output\.bias differ"):
+        ntm_lab.load(copied)
 
 
 @pytest.mark.parametrize("part", [WEIGHTS, CARD])

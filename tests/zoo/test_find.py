@@ -30,6 +30,11 @@ def test_an_unknown_name_lists_what_there_is() -> None:
     assert all(name in str(raised.value) for name in [*shipped.cards(), *shipped.best(shipped.cards())])
 
 
+def test_a_name_too_long_for_a_file_is_one_line() -> None:
+    with pytest.raises(FileNotFoundError, match=r"^x{200} … x{200}: there is no such folder"):
+        ntm_lab.load("x" * 5000)
+
+
 CHECKPOINT = "checkpoints/last.ckpt"
 BROKEN_CHECKPOINTS: dict[str, Any] = {
     "a list": [1],

@@ -44,7 +44,8 @@ def test_a_run_makes_the_round_trip_to_the_bit(saved: Path, finished: Path, capl
         assert torch.allclose(after(INPUTS[:, 4:], state)[0], after(INPUTS)[0][:, 4:], atol=1e-5)
         traces = (model.trace(INPUTS, signals=["memory", "gate"]) for model in (before, after))
         assert all(torch.equal(one, other) for one, other in zip(*(trace.values() for trace in traces), strict=True))
-    assert before.card == after.card == read_card(saved)
+    assert before.card == after.card
+    assert read_card(saved).items() >= after.card.items()
     assert after.task.ranges == {"length": (1, 4)}
     assert not after.training
     assert not caplog.records
@@ -68,7 +69,7 @@ def test_a_saved_model_is_found_like_any_other(saved: Path) -> None:
 def test_its_page_shows_the_card(saved: Path) -> None:
     text = (saved / "README.md").read_text()
     assert "library_name: ntm_lab" in text and "# copy-ntm-lstm" in text
-    assert json.loads(text.split("```json")[1].split("```")[0]) == read_card(saved)
+    assert json.loads(text.split("```json")[1].split("```")[0]).items() <= read_card(saved).items()
 
 
 def test_a_shipped_model_can_be_published(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`ntm-lab compare RUN_OR_SWEEP…`: any runs as a table and a figure, with the statistics of several seeds."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,13 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the table; write the figure, and a row for every run.
+    """Print the table; write the figure, and a row for every run. Folders without an ended run are left out.
 
-    Raises FileNotFoundError where no run has ended, ValueError for damaged files, unknown keys and where a file that
+    Raises FileNotFoundError where all are, ValueError for damaged files, unknown keys and where a file that
     it did not make would be overwritten.
     """
     not_negative("--solved", arguments.solved)
-    runs = gather(arguments.folders)
+    folders = with_ended_runs(arguments.folders)
+    runs = gather(folders)
     keys = choose_keys(runs, arguments.by)
     runs["arm"] = name_arms(runs, keys)
     print(tabulate(runs, arguments.solved))
@@ -52,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     has_curves = any((Path(path) / CURVES).is_file() for path in runs["run"])
     names = ["val/cost", "val/wrong_bits", "val/optimum"]
-    figure = draw_comparison(runs, read_curves(arguments.folders, names) if has_curves else None)
+    figure = draw_comparison(runs, read_curves(folders, names) if has_curves else None)
     numbers = per_run(runs, keys).to_csv(index=False)
     out = arguments.out
     with writing(out, "--out FOLDER"):
@@ -61,6 +63,25 @@ def run(arguments: argparse.Namespace) -> None:
         figure.savefig(out / FIGURE, metadata={"Software": MAKER})
         write_whole(out / NUMBERS, numbers)
     print(f"\nfigure and numbers in {out}: {FIGURE}, {NUMBERS}")
+
+
+def with_ended_runs(folders: Sequence[Path]) -> list[Path]:
+    """Those of the folders in which a run has ended; a line on stderr for each other one. FileNotFoundError where none
+    has, or one is not there."""
+    found, empty = [], []
+    for folder in folders:
+        try:
+            ended(folder)
+            found.append(folder)
+        except FileNotFoundError as error:
+            if not folder.exists() or len(folders) == 1:
+                raise
+            empty.append(str(error))
+    if not found:
+        raise FileNotFoundError("; ".join(empty))
+    for line in empty:
+        print(f"left out: {line}", file=sys.stderr)
+    return found
 
 
 def gather(folders: Sequence[Path]) -> pd.DataFrame:

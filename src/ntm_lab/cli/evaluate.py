@@ -14,7 +14,10 @@ from ntm_lab.checks import at_least
 from ntm_lab.evaluation import evaluate_cached, open_cache, parse, table
 from ntm_lab.files import write_whole
 from ntm_lab.tasks.difficulties import hardest
+from ntm_lab.types import Task
 from ntm_lab.zoo.find import find
+
+SEQUENCES = 1000  # of each difficulty
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +37,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "has its hardest value of training",
     )
     add_trust_argument(parser)
-    parser.add_argument("--sequences", type=int, default=1000, metavar="N", help="of each difficulty (default: 1000)")
+    parser.add_argument(
+        "--sequences", type=int, metavar="N", help=f"of each difficulty (default: {SEQUENCES}; of fixed data all)"
+    )
     parser.add_argument("--seed", type=int, default=2, help="of the sequences (default: 2, as after training)")
 
 
@@ -52,10 +57,11 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
     folder, _, task, model = find(arguments.run, arguments.slots, arguments.trust)
+    sequences = how_many(arguments, task)
     difficulties = parse(arguments.difficulty, task) if arguments.difficulty else [hardest(task)]
-    with progress(len(difficulties) * arguments.sequences) as bar:
+    with progress(len(difficulties) * sequences) as bar:
         rows = evaluate_cached(
-            model, task, difficulties, arguments.sequences, arguments.seed, open_cache(folder, model), bar.update
+            model, task, difficulties, sequences, arguments.seed, open_cache(folder, model), bar.update
         )
     print(table(rows))
     if arguments.json:
@@ -65,9 +71,18 @@ def run(arguments: argparse.Namespace) -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     """ValueError for numbers that make no sense; and sets this process up for speed as a run does."""
-    at_least("--sequences", arguments.sequences, 1)
+    if arguments.sequences is not None:
+        at_least("--sequences", arguments.sequences, 1)
     at_least("--seed", arguments.seed, 0)
     torch.set_flush_denormal(True)  # as in training: a near-empty memory is full of denormals
+
+
+def how_many(arguments: argparse.Namespace, task: Task) -> int:
+    """The sequences of each difficulty: as given; else `SEQUENCES`, or of a task with fixed data all of its test."""
+    if arguments.sequences is not None:
+        return int(arguments.sequences)
+    stored = task.split("testing").stored(hardest(task))
+    return SEQUENCES if stored is None else len(stored)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ntm_lab.cli.evaluate import add_common_arguments, check, progress, writing
+from ntm_lab.cli.evaluate import add_common_arguments, check, how_many, progress, writing
 from ntm_lab.evaluation import far_beyond, generalise, is_shipped, open_cache, parse, table
 from ntm_lab.figures import draw_generalisation
 from ntm_lab.files import write_whole
@@ -26,13 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
     folder, _, task, model = find(arguments.run, arguments.slots, arguments.trust)
+    sequences = how_many(arguments, task)
     difficulties = parse(arguments.difficulty, task) if arguments.difficulty else far_beyond(task)
-    with progress(len(difficulties) * arguments.sequences) as bar:
+    with progress(len(difficulties) * sequences) as bar:
         rows, notes = generalise(
             model,
             task,
             difficulties,
-            arguments.sequences,
+            sequences,
             arguments.seed,
             grow=arguments.slots is None,
             cache=open_cache(folder, model),
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     training = {axis: list(ends) for axis, ends in task.ranges.items()}
     numbers = {"run": arguments.run, "seed": arguments.seed, "training": training, "rows": rows, "notes": notes}
-    title = f"{folder.resolve().name}: {arguments.sequences} fresh sequences each"
+    title = f"{folder.resolve().name}: {sequences} fresh sequences each"
     with writing(out, "--out FOLDER"):
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / NUMBERS, json.dumps(numbers, indent=2) + "\n")

@@ -1,5 +1,10 @@
-"""`ntm-lab train …`: train a model; the arguments are Hydra's, as of `python train.py`."""
+"""`ntm-lab train …`: train a model; the arguments are Hydra's, as of `python train.py`.
 
+PyTorch and Lightning, which take seconds to import, come with the first job that trains. Help, most wrong settings,
+jobs that have ended before, and a launcher that hands the jobs to other processes do without them.
+"""
+
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -8,13 +13,13 @@ from typing import cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from ntm_lab.runs.config import NO_CHOICE, explain
+from ntm_lab.cli import import_quickly
+from ntm_lab.cli.output import lasting_output
+from ntm_lab.runs.config import explain, is_of_settings
+from ntm_lab.runs.folder import is_first
 from ntm_lab.runs.jobs import claim
-from ntm_lab.runs.run import train
 from ntm_lab.runs.search import CONF
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -25,28 +30,33 @@ def main(arguments: Sequence[str], conf: Path = CONF) -> None:
 
     What is wrong with the settings ends the process with one line; with HYDRA_FULL_ERROR=1 it is a traceback.
     """
-    run = hydra.main(config_path=str(conf.resolve()), config_name="config", version_base="1.3")(job)
+    command = sys.argv[:]
+
+    def as_called(config: DictConfig) -> float:
+        sys.argv[:] = command  # by which the trainer starts further processes
+        return job(config)
+
+    run = hydra.main(config_path=str(conf.resolve()), config_name="config", version_base="1.3")(as_called)
     sys.argv[1:] = arguments
     wanted = os.environ.get(FULL_ERROR, "0")
     os.environ[FULL_ERROR] = "1"  # or Hydra would print errors in its own way, which takes more lines
     try:
-        run()
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if wanted == "1" or not _of_settings(error):
+        with lasting_output():
+            run()
+    except Exception as error:
+        if wanted == "1" or not is_of_settings(error):
             raise
-        sys.exit(explain(error, arguments))
+        sys.exit(explain(error, arguments) if is_first() else 1)
     finally:
         os.environ[FULL_ERROR] = wanted
 
 
 def job(config: DictConfig) -> float:
-    """Train, or take what a job of a sweep found out before; what a search minimises is the cost of the first test."""
+    """Train, or take what a job of a sweep found out before; what a search minimises is the cost of the first test.
+
+    Only the first of several processes has results.
+    """
     node = cast(DictConfig, HydraConfig.get())
     with claim(config, node) as found:
-        results = found or train(config, node)
-    return float(results["test"][0]["cost_bits"])
-
-
-def _of_settings(error: Exception) -> bool:
-    """Whether it is the settings that are wrong; of a group that is set to null Hydra says so by a ValueError."""
-    return not isinstance(error, ValueError) or str(error).startswith(NO_CHOICE)
+        results = found or import_quickly("ntm_lab.runs.run").train(config, node)
+    return math.nan if results is None else float(results["test"][0]["cost_bits"])

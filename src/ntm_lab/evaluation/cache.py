@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ntm_lab.evaluation.fresh import evaluate
-from ntm_lab.files import write_whole
+from ntm_lab.files import read_json, write_whole
 from ntm_lab.tasks.difficulties import label
 from ntm_lab.types import Difficulty, SequenceModel, Task
 
 NAME = "evaluations.json"
-FORMAT = 1  # of the rows; raised when what `evaluate` says or how it draws changes
+FORMAT = 2  # of the rows; raised when what `evaluate` says or how it draws changes
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -29,7 +29,7 @@ class Cache:
         self.about = {"format": FORMAT, "weights": fingerprint(model)}
         self.rows: dict[str, dict[str, Any]] = {}
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            kept = json.loads(self.path.read_text())
+            kept = read_json(self.path)
             if {name: kept[name] for name in self.about} == self.about:
                 self.rows = dict(kept["rows"])
 

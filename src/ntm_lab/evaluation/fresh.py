@@ -1,6 +1,6 @@
 """How well a trained model does on fresh sequences of a given difficulty."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from ntm_lab.checks import at_least
 from ntm_lab.evaluation.scores import Scores, brief, detailed
 from ntm_lab.tasks.answers import check_targets
 from ntm_lab.tasks.difficulties import seeded
-from ntm_lab.types import Difficulty, SequenceModel, Task
+from ntm_lab.types import Batch, Difficulty, SequenceModel, Task
 
 STEPS_AT_ONCE = 10_000  # sequences × steps drawn at once, which bounds what inputs, outputs and scores take
 CELLS_AT_ONCE = 2**24  # sequences × slots × width in one forward pass: a memory and a few copies of it, 64 MB each
@@ -30,7 +30,8 @@ def evaluate(
     sequence ``cost_bits``, ``wrong_bits`` (of `Symbols` ``wrong_symbols``) and ``exact``; of `Reals` ``squared_error``.
 
     Where even the perfect answer has a cost, ``optimum_bits`` stands beside it. The sequences depend on the seed alone
-    and are none that a run trains or validates on. With ``details`` a row has also, intervals being of 95 %,
+    and are none that a run trains or validates on. Of a task whose data is fixed they are different ones of its test
+    set, at most all. With ``details`` a row has also, intervals being of 95 %,
 
     ===================  ================================================================================
     ``slots``            of the model's memory, if it has one
@@ -38,7 +39,8 @@ def evaluate(
     ``exact_interval``   Wilson's
     ``chance``           cost and expected errors of an answer that knows nothing: see the answer
     ``solve``            all measures of the task's own solution
-    ``by_group``         the share of right answers in each of the task's groups, if it has some
+    ``by_group``         the share of right answers in each of the task's groups, if it has some; likewise
+                         ``by_group_interval``, over sequences, and ``by_group_solve``, of the task's own solution
     ``by_step``          lists of mean cost and errors at each scored step, if all sequences have equally many
     ===================  ================================================================================
 
@@ -68,16 +70,18 @@ def evaluate(
     rows = []
     for difficulty, length in zip(difficulties, steps, strict=True):
         generator = seeded(seed, "test")
+        stored = examples.stored(difficulty)
+        if stored is None:
+            batches = _drawn(examples, difficulty, sequences, length, generator)
+        else:
+            batches = _taken(examples, difficulty, sequences, stored, generator)
         parts: list[Scores] = []
-        remaining = sequences
-        while remaining:
-            count = min(remaining, max(1, STEPS_AT_ONCE // length))
-            batch = examples.sample(count, difficulty, generator)
+        for batch in batches:
             if not parts:
                 check_targets(task, batch)
-            parts.append(Scores.of(_outputs(model, batch.inputs), batch, task.solve(batch), task))
-            remaining -= count
-            advance(count)
+            batch = _as_precise(batch, model)
+            parts.append(Scores.of(_outputs(model, batch.inputs), batch, task.solve(batch), task, details))
+            advance(len(batch.inputs))
         scores = Scores.joined(parts)
         row = brief(difficulty, scores, task.answer)
         if details:
@@ -86,10 +90,41 @@ def evaluate(
     return rows
 
 
+def _as_precise(batch: Batch, model: SequenceModel) -> Batch:
+    """The batch in float64 if that is the model's type; scores are not taken in half precision."""
+    if next(model.parameters()).dtype != torch.float64:
+        return batch
+    return Batch(*(part.double() if part.is_floating_point() else part for part in batch))
+
+
+def _drawn(
+    task: Task, difficulty: Difficulty, sequences: int, length: int, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Sequences of about this length, as many at once as memory allows."""
+    while sequences:
+        count = min(sequences, max(1, STEPS_AT_ONCE // length))
+        yield task.sample(count, difficulty, generator)
+        sequences -= count
+
+
+def _taken(
+    task: Task, difficulty: Difficulty, sequences: int, lengths: Tensor, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Different ones of the stored sequences, whose lengths are (n,), at most all: the short ones first."""
+    numbers = torch.randperm(len(lengths), generator=generator)[:sequences]
+    numbers = numbers[lengths[numbers].argsort(stable=True)]
+    while len(numbers):
+        steps = lengths[numbers] * torch.arange(1, len(numbers) + 1)  # of the first so many, padded
+        count = max(1, int((steps <= STEPS_AT_ONCE).sum()))
+        yield task.take(numbers[:count], difficulty)
+        numbers = numbers[count:]
+
+
 def _outputs(model: SequenceModel, inputs: Tensor) -> Tensor:
     """Outputs (B, T, O) on the CPU, of as many sequences at once as memory allows."""
-    device = next(model.parameters()).device
+    weights = next(model.parameters())
     count = len(inputs)
     if model.slots and model.slot_width:
         count = max(1, CELLS_AT_ONCE // (model.slots * model.slot_width))
-    return torch.cat([model(part.to(device))[0].cpu() for part in inputs.split(count)])
+    outputs = torch.cat([model(part.to(weights))[0].cpu() for part in inputs.split(count)])
+    return outputs.to(inputs.dtype)

@@ -15,6 +15,22 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def of_ratio(right: Tensor, asked: Tensor) -> tuple[float, float]:
+    """The 95 % interval of the share Σ right / Σ asked, from counts of n sequences (n,) each.
+
+    Answers of one sequence may be right or wrong together. The variance of the share is that of a ratio over sequences,
+    and Wilson's interval is taken for as many independent trials as would have this variance, p (1 − p) / v: at most
+    those that were asked. Where it is 0, such as with all answers right, it is the number of sequences asked.
+    """
+    right, asked = right.double(), asked.double()
+    total, sequences = float(asked.sum()), int((asked > 0).sum())
+    share = float(right.sum()) / total
+    variance = float((right - share * asked).square().sum()) / total**2 * sequences / max(1, sequences - 1)
+    trials = min(total, share * (1 - share) / variance) if variance else sequences
+    centre, spread = share + Z**2 / (2 * trials), Z * math.sqrt(share * (1 - share) / trials + (Z / trials) ** 2 / 4)
+    return max(0.0, (centre - spread) / (1 + Z**2 / trials)), min(1.0, (centre + spread) / (1 + Z**2 / trials))
+
+
 def normal(values: Tensor) -> tuple[float, float] | None:
     """The 95 % interval of the mean of values (n,), mean ± Z s / √n with s over n − 1; None for a single value.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from ntm_lab.evaluation.intervals import normal, wilson
+from ntm_lab.evaluation.intervals import normal, of_ratio, wilson
 from ntm_lab.evaluation.shifts import find_shifts
 from ntm_lab.evaluation.steps import each_step, scored
 from ntm_lab.tasks.answers import accuracy, by_group
@@ -36,18 +36,22 @@ class Scores(NamedTuple):
     optimum: Measured  # (n,) each
     chance: Measured  # (n,) each
     groups: dict[str, Tensor]  # (n, 2): how many answers of each of the task's groups are right, and are asked for
-    steps: Steps | tuple[()]  # empty where sequences differ in how many steps are scored
+    best: dict[str, Tensor]  # the same of the task's solution
+    steps: Steps | tuple[()]  # empty where sequences differ in how many steps are scored, or nobody wants them
 
     @classmethod
-    def of(cls, outputs: Tensor, batch: Batch, solution: Tensor, task: Task) -> "Scores":
-        """The scores of one batch, from a model's outputs and the task's solution (B, T, O), all on the CPU."""
+    def of(cls, outputs: Tensor, batch: Batch, solution: Tensor, task: Task, by_step: bool = True) -> "Scores":
+        """The scores of one batch, from a model's outputs and the task's solution (B, T, O), all on the CPU; without
+        those of single steps, which take longest, unless ``by_step``."""
         answer, asked = task.answer, batch.mask.sum(1)
+        even = bool((asked == asked[0]).all())
         return cls(
             answer.measure(outputs, batch.targets, batch.mask),
             answer.measure_solution(solution, batch.targets, batch.mask),
             answer.chance(batch.targets, batch.mask),
             by_group(task, outputs, batch),
-            _steps(answer, outputs, batch, solution) if bool((asked == asked[0]).all()) else (),
+            by_group(task, answer.outputs_of(solution), batch),
+            _steps(answer, outputs, batch, solution) if by_step and even else (),
         )
 
     @classmethod
@@ -55,8 +59,17 @@ class Scores(NamedTuple):
         """One after the other."""
         if len({part.steps[1].shape[1] if part.steps else None for part in parts}) > 1:
             parts = [part._replace(steps=()) for part in parts]
+        parts = [part._replace(groups=_all(part.groups, parts), best=_all(part.best, parts)) for part in parts]
         joined: Scores = pytree.tree_map(lambda *values: torch.cat(values), *parts)
         return joined
+
+
+def _all(groups: dict[str, Tensor], parts: Sequence[Scores]) -> dict[str, Tensor]:
+    """The groups of any part, of which nothing is asked for where this one has them not."""
+    if not groups:
+        return groups
+    nothing = torch.zeros_like(next(iter(groups.values())))
+    return {name: groups.get(name, nothing) for name in sorted({name for part in parts for name in part.groups})}
 
 
 def _steps(answer: Answer, outputs: Tensor, batch: Batch, solution: Tensor) -> Steps:
@@ -92,6 +105,8 @@ def detailed(scores: Scores, answer: Answer) -> dict[str, Any]:
     row["solve"] = _averages(scores.optimum)
     if scores.groups:
         row["by_group"] = accuracy({name: counts.sum(0) for name, counts in scores.groups.items()})
+        row["by_group_interval"] = {name: [*of_ratio(*scores.groups[name].unbind(1))] for name in row["by_group"]}
+        row["by_group_solve"] = accuracy({name: counts.sum(0) for name, counts in scores.best.items()})
     if scores.steps:
         measures = [measure.name for measure in answer.measures if measure.kind != "exact"]
         row["by_step"] = {name: _means(scores.steps.measured[name]) for name in measures}

@@ -5,6 +5,7 @@ from itertools import pairwise, zip_longest
 from statistics import median
 from typing import Any
 
+from ntm_lab.evaluation.babi import GROUP, errors_by_task
 from ntm_lab.tasks.answers import measures_of, unit_of
 from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.types import Measure
@@ -31,17 +32,14 @@ def table(rows: Sequence[Row]) -> str:
                 *(f"{row['chance'][measure.name]:g}" for measure in chance),
             ]
         )
-    parts = [aligned(lines), *filter(None, (_gaps(rows), _errors(rows), _groups(rows)))]
+    parts = [aligned(lines), *filter(None, (_gaps(rows), _errors(rows), _groups(rows), _tasks(rows)))]
     return "\n\n".join(parts)
 
 
 def _cell(row: Row, measure: Measure) -> str:
     """A measure with its interval."""
     value, interval = row[measure.name], row[measure.interval]
-    if measure.kind != "exact":
-        return _mean(value, interval)
-    low, high = interval
-    return f"{value:.1%} ({low:.1%} … {high:.1%})"
+    return _share(value, interval) if measure.kind == "exact" else _mean(value, interval)
 
 
 def _gaps(rows: Sequence[Row]) -> str | None:
@@ -95,16 +93,33 @@ def _counts(errors: Mapping[str, Any], steps: int) -> list[str]:
 
 
 def _groups(rows: Sequence[Row]) -> str | None:
-    """The share of right answers in each of the task's groups."""
+    """The share of right answers in each of the task's groups, and of its own solution where that has to guess."""
     rows = [row for row in rows if row.get("by_group")]
-    if not rows:
+    names = dict.fromkeys(name for row in rows for name in row["by_group"] if not name.startswith(GROUP))
+    if not names:
         return None
-    names = list(dict.fromkeys(name for row in rows for name in row["by_group"]))
-    lines = [["right answers", *names]]
-    for row in rows:
-        shares = [f"{row['by_group'][name]:.1%}" if name in row["by_group"] else "–" for name in names]
-        lines.append([in_words(row["difficulty"]), *shares])
-    return aligned(lines)
+    guessing = [row for row in rows if min(row["by_group_solve"].values()) < 1]
+    heads = [
+        *(in_words(row["difficulty"]) for row in rows),
+        *(f"best, {in_words(row['difficulty'])}" for row in guessing),
+    ]
+    lines = [["right answers", *heads]]
+    for name in names:
+        shares = [_share(row["by_group"].get(name), row["by_group_interval"].get(name)) for row in rows]
+        lines.append([name, *shares, *(_share(row["by_group_solve"].get(name)) for row in guessing)])
+    told = "\n(best: the solution of the task itself, which can only guess there)" if guessing else ""
+    return aligned(lines) + told
+
+
+def _share(share: float | None, interval: Sequence[float] | None = None) -> str:
+    if share is None:
+        return "–"
+    return f"{share:.1%}" + ("" if interval is None else f" ({interval[0]:.1%} … {interval[1]:.1%})")
+
+
+def _tasks(rows: Sequence[Row]) -> str | None:
+    """The errors on each task of bAbI."""
+    return "\n\n".join(aligned(lines) for lines in map(errors_by_task, rows) if lines) or None
 
 
 _HEADS = [f"{part}/{PARTS}" for part in range(1, PARTS + 1)]

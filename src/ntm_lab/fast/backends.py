@@ -8,6 +8,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn import Parameter
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ def choose(name: str, inputs: Tensor, machine: str, obstacle: str | None = None)
         return None
     wanted = BY_DEVICE.get(inputs.device.type, "none") if name == "auto" else name
     kernels, missing = _load(wanted)
-    reason = missing or _without(kernels, machine) or obstacle or kernels.unsuited(inputs)
+    reason = missing or _without(kernels, machine) or obstacle or _transformed(inputs) or kernels.unsuited(inputs)
     if not reason:
         return kernels
     if name != "auto":
@@ -57,6 +59,19 @@ def _without(kernels: Any, machine: str) -> str | None:
     return None if machine in kernels.MACHINES else f"it has no kernels for {machine}"
 
 
+def _transformed(inputs: Tensor) -> str | None:
+    """Why nothing but PyTorch's own operations can serve here, or None."""
+    if type(inputs) not in (Tensor, Parameter):
+        return f"a {type(inputs).__name__} holds no numbers that it could read"
+    if torch._C._are_functorch_transforms_active():
+        return "torch.func transforms PyTorch's own operations only"
+    if forward_ad._current_level >= 0:
+        return "forward-mode derivatives are known of PyTorch's own operations only"
+    if torch.jit.is_tracing():
+        return "torch.jit.trace sees PyTorch's own operations only"
+    return None
+
+
 @cache
 def _load(name: str) -> tuple[Any, str | None]:
     """A backend, or why it cannot be had."""
@@ -64,7 +79,7 @@ def _load(name: str) -> tuple[Any, str | None]:
         return None, "there is none for this device"
     try:
         return import_module(FAST[name]), None
-    except ImportError as error:
+    except Exception as error:  # a broken installation raises anything
         return None, f"it cannot be imported ({error})"
 
 

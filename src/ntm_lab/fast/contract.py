@@ -57,7 +57,14 @@ class Tape(NamedTuple):
     outputs: Tensor  # (T, B, C + R·W): hidden of the last layer, reads
     parameters: Tensor  # (T, B, P), bounded; T* if no signals are wanted
     series: Any  # the access's own, (T, B, …), returned with the outputs; T* if no signals are wanted
-    saved: Any  # the access's own, (T*, B, …)
+    saved: Any  # the access's own, (T*, B, …), or as `Sparse` says
+
+
+class Sparse(NamedTuple):
+    """The shape (B, …) of what an access saves of some steps only: 0, spacing, 2 spacing, …; none without gradients."""
+
+    spacing: Callable[[int], int]  # from the number of steps
+    shape: tuple[int, ...]
 
 
 class Upstream(NamedTuple):
@@ -76,11 +83,18 @@ class Machine(Protocol):
         ...
 
     def shapes(self, plan: Any, batch: int, slots: int) -> tuple[Any, Any, Any]:
-        """NamedTuples of the shapes of the access's state, and of one step of its series and saved tensors."""
+        """NamedTuples of the shapes of the access's state, and of one step of its series and saved tensors.
+
+        A saved tensor's may be `Sparse`.
+        """
         ...
 
-    def signals(self, access: Any, series: Any) -> Mapping[str, Tensor]:
-        """The access's signals, from its series."""
+    @property
+    def SIGNALS(self) -> Mapping[str, Callable[[Any, Any], Tensor]]:
+        """How those of the access's signals that its kernels return, (B, T, …), follow from the access and the series.
+
+        Whoever wants another signal gets the reference equations.
+        """
         ...
 
 

@@ -3,12 +3,10 @@
 K = R + H heads, read heads first; P parameters, N slots of width W, S shifts, T steps, B sequences.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
-
-from ntm_lab.types import Access
 
 
 class Plan(NamedTuple):
@@ -79,7 +77,8 @@ def shapes(plan: Plan, batch: int, slots: int) -> tuple[State, Series, Saved]:
     return State((batch, slots, plan.width), weighting), Series(weighting), Saved(weighting)
 
 
-def signals(access: Access, series: Series) -> Mapping[str, Tensor]:
-    """The signals of `ntm_lab.nn.NTMAccess` that are in the series, (B, T, …)."""
-    read_weighting, write_weighting = access.split(series.weighting)  # type: ignore[operator]
-    return {"read_weighting": read_weighting, "write_weighting": write_weighting}
+SIGNALS: Mapping[str, Callable[[Any, Series], Tensor]] = {
+    "read_weighting": lambda access, series: access.split(series.weighting)[0],
+    "write_weighting": lambda access, series: access.split(series.weighting)[1],
+}
+"""Of `ntm_lab.nn.NTMAccess`."""

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ntm_lab.fast import ntm
+from ntm_lab.fast import mann, ntm
 from ntm_lab.fast.backends import untraced
-from ntm_lab.fast.contract import Kernels, Machine, Plan, State, Tape, Upstream, Weights, each, leaves, rebuild
+from ntm_lab.fast.contract import Kernels, Machine, Plan, Sparse, State, Tape, Upstream, Weights, each, leaves, rebuild
 from ntm_lab.fast.workspace import Workspace
 from ntm_lab.types import Layer
 
-MACHINES: Mapping[str, Machine] = {"ntm": ntm}
+MACHINES: Mapping[str, Machine] = {"ntm": ntm, "mann": mann}
 """By the name that an access gives as its ``machine``."""
 
 
@@ -131,15 +131,20 @@ class _Sequence(torch.autograd.Function):
         weights, initial = Weights(layers, heads, bias), State(hidden, cell, reads, state_shapes._make(own))
 
         kept, shown = (steps if keep else 1), (steps if keep or signals else 1)
-        count = -(-steps // plan.every) if keep else 0
+
+        def rows(shape: Any) -> tuple[int, ...]:
+            if isinstance(shape, Sparse):
+                return -(-steps // shape.spacing(steps)) if keep else 0, *shape.shape
+            return kept, *shape
+
         workspace = Workspace(
             inputs,
             [
                 (plan.layers, kept, batch, layers.shape[2]),
                 (plan.layers, kept, batch, layers.shape[1]),
                 (plan.layers, kept, batch, plan.size if plan.gated else 0),
-                *((kept, *shape) for shape in saved_shapes),
-                (count, batch, *kernels.snapshot_shape(slots, width)),
+                *map(rows, saved_shapes),
+                rows(Sparse(lambda _: plan.every, (batch, *kernels.snapshot_shape(slots, width)))),
             ],
         )
         joined, gates, cells, *saved, snapshots = workspace.tensors

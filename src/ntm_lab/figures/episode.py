@@ -1,15 +1,12 @@
 """One sequence, as the model lived it: the report's Figure 1 and Graves' Figure 6 at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from textwrap import fill
-from typing import NamedTuple
 
-import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ntm_lab.figures.panels import Panel, Panels
 from ntm_lab.types import Answer, Batch, Kind, SequenceModel, Task
 
 VECTORS = {"add": "vectors written (add)", "reads": "vectors read"}  # keys and other vectors only say how to get there
@@ -17,30 +14,24 @@ HEADS = 8  # of a signal that have a panel of their own; the others are left out
 CELLS = 2**24  # steps × N × N, 64 MB: larger matrices from slot to slot are neither traced nor drawn
 
 
-class Panel(NamedTuple):
-    """An image of values (columns, rows), the columns being time steps or slots."""
-
-    title: str
-    values: Tensor
-    ylabel: str
-    bounded: bool  # scale fixed to [0, 1]; else symmetric about 0
-    height: float  # relative
-    marks: Sequence[tuple[int, int]] = ()  # columns and rows
-
-
-@torch.no_grad()
 def draw_episode(model: SequenceModel, task: Task, batch: Batch, title: str = "") -> Figure:
     """What a model does with the first sequence of a batch: `draw_trace` of its trace.
 
     The optimum is drawn as well where even that has a cost, as with n-grams.
     """
+    return episode_panels(model, task, batch, title).figure()
+
+
+@torch.no_grad()
+def episode_panels(model: SequenceModel, task: Task, batch: Batch, title: str = "") -> Panels:
+    """The numbers of `draw_episode`, which can be drawn elsewhere."""
     first = Batch(*(part[:1] for part in batch))
     large = model.slots is not None and batch.inputs.shape[1] * model.slots**2 > CELLS
     names = [name for name, kind in model.signals.items() if not (large and kind == Kind.MATRIX)]
     solution = task.solve(first)
     costly = bool(task.answer.solution_cost(solution, first.targets, first.mask).any())
     signals = model.trace(first.inputs, signals=names)
-    return draw_trace(first, signals, model.signals, task.answer, title, solution if costly else None)
+    return trace_panels(first, signals, model.signals, task.answer, title, solution if costly else None)
 
 
 def draw_trace(
@@ -64,35 +55,42 @@ def draw_trace(
         title: of the whole.
         solution: what the task's `solve` returns, to be drawn above the output; None: not.
     """
-    panels = [*_of_task(batch, signals["logits"], answer, solution), *_of_model(signals, kinds)]
-    last = [*_at_the_end(signals, kinds)]
-    heights = [panel.height for panel in (*panels, *last)]
-    steps = batch.inputs.shape[1]
-    size = (min(16, max(8, 2.5 + 0.14 * steps)), 0.95 * sum(heights) + 1.2)  # inches
-    figure = Figure(size, dpi=130, layout="constrained")
-    axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    figure.suptitle(fill(title, round(10 * size[0])))  # some ten letters an inch
-    for panel, axis in zip((*panels, *last), axes, strict=True):
-        _draw(figure, axis, panel)
-    over_time, at_the_end = axes[: len(panels)], axes[len(panels) :]
-    for axis in over_time:
-        axis.sharex(axes[0])
-        axis.tick_params(labelbottom=axis is over_time[-1])
-    over_time[-1].set_xlabel("time step")
-    for axis in at_the_end:
-        axis.set_xlabel("slot")
-    return figure
+    return trace_panels(batch, signals, kinds, answer, title, solution).figure()
+
+
+def trace_panels(
+    batch: Batch,
+    signals: Mapping[str, Tensor],
+    kinds: Mapping[str, Kind],
+    answer: Answer,
+    title: str = "",
+    solution: Tensor | None = None,
+) -> Panels:
+    """The numbers of `draw_trace`."""
+    over_time = [*_of_task(batch, signals["logits"], answer, solution), *_of_model(signals, kinds)]
+    return Panels(over_time, [*_at_the_end(signals, kinds)], title)
+
+
+def _panel(
+    title: str,
+    values: Tensor,
+    ylabel: str,
+    bounded: bool,
+    height: float,
+    marks: Sequence[tuple[int, int]] = (),
+) -> Panel:
+    return Panel(title, values.detach().float().cpu().numpy(), ylabel, bounded, height, marks)
 
 
 def _of_task(batch: Batch, outputs: Tensor, answer: Answer, solution: Tensor | None) -> Iterator[Panel]:
     targets, mask, said = batch.targets[0], batch.mask[0], outputs[0]
     scored = mask.unsqueeze(-1)  # (T, 1)
-    yield Panel("input", batch.inputs[0], "channel", False, 1.0)
-    yield Panel("target", answer.image_of_targets(targets), "channel", answer.bounded, 0.9)
+    yield _panel("input", batch.inputs[0], "channel", False, 1.0)
+    yield _panel("target", answer.image_of_targets(targets), "channel", answer.bounded, 0.9)
     if solution is not None:
-        yield Panel("optimum where it is scored", solution[0] * scored, "channel", answer.bounded, 0.9)
+        yield _panel("optimum where it is scored", solution[0] * scored, "channel", answer.bounded, 0.9)
     shown, marks = answer.image(said) * scored, answer.marks(said, targets, mask)
-    yield Panel("output where it is scored", shown, "channel", answer.bounded, 0.9, marks=marks)
+    yield _panel("output where it is scored", shown, "channel", answer.bounded, 0.9, marks=marks)
 
 
 def _of_model(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind]) -> Iterator[Panel]:
@@ -101,7 +99,7 @@ def _of_model(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind]) -> Itera
     of_kind = lambda kind: [name for name in shown if kinds[name] == kind]  # noqa: E731
     for name, title in VECTORS.items():
         if name in shown:
-            yield Panel(title, shown[name].flatten(1), "width", False, 1.2)
+            yield _panel(title, shown[name].flatten(1), "width", False, 1.2)
     for name in sorted(of_kind(Kind.WEIGHTING), key=lambda name: name.startswith("read")):  # written, then read
         heads = shown[name].shape[1]  # of (T, heads, N)
         for head in range(min(heads, HEADS)):
@@ -110,17 +108,17 @@ def _of_model(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind]) -> Itera
                 + (f", head {head}" if heads > 1 else "")
                 + (f" of {heads}" if heads > HEADS else "")
             )
-            yield Panel(title, shown[name][:, head], "slot", True, 2.6)
+            yield _panel(title, shown[name][:, head], "slot", True, 2.6)
     for name in of_kind(Kind.USAGE):
-        yield Panel(name.replace("_", " "), shown[name], "slot", bool(shown[name].max() <= 1), 1.6)
+        yield _panel(name.replace("_", " "), shown[name], "slot", bool(shown[name].max() <= 1), 1.6)
     for name in of_kind(Kind.DISTRIBUTION):
         values = shown[name].flatten(1)  # (T, heads · n)
-        yield Panel(name.replace("_", " "), values, "head by head", True, 0.6 + 0.1 * values.shape[1])
+        yield _panel(name.replace("_", " "), values, "head by head", True, 0.6 + 0.1 * values.shape[1])
     gates = of_kind(Kind.GATE)
     if gates:
         values = torch.cat([shown[name] for name in gates], 1)  # (T, gates)
         title = f"gates: {', '.join(name.replace('_', ' ') for name in gates)}"
-        yield Panel(title, values, "gate", True, 0.6 + 0.1 * values.shape[1])
+        yield _panel(title, values, "gate", True, 0.6 + 0.1 * values.shape[1])
 
 
 def _at_the_end(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind]) -> Iterator[Panel]:
@@ -129,20 +127,4 @@ def _at_the_end(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind]) -> Ite
         for name in kinds:
             if name in signals and kinds[name] == kind:
                 title = f"{name.replace('_', ' ')} at the end"
-                yield Panel(title, signals[name][0, -1].detach(), ylabel, bounded, height)
-
-
-def _draw(figure: Figure, axis: Axes, panel: Panel) -> None:
-    values = panel.values.detach().float().cpu().numpy().T  # (rows, columns)
-    if panel.bounded:
-        low, high, colours = 0.0, 1.0, "viridis"
-    else:
-        high = max(1.0, float(np.nanmax(abs(values), initial=0)))  # a target that is not scored may be NaN
-        low, colours = -high, "RdBu_r"
-    image = axis.imshow(values, vmin=low, vmax=high, cmap=colours, aspect="auto", interpolation="nearest")
-    if panel.marks:
-        axis.plot(*zip(*panel.marks, strict=True), "x", color="#D55E00", markersize=5, label="wrong")
-    axis.set_title(panel.title, loc="left", fontsize="medium")
-    axis.set_ylabel(panel.ylabel)
-    axis.locator_params(axis="y", integer=True)
-    figure.colorbar(image, ax=axis, pad=0.01, fraction=0.03)
+                yield _panel(title, signals[name][0, -1].detach(), ylabel, bounded, height)

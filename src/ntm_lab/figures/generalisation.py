@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ntm_lab.figures.style import BLUE, VERMILION
+from ntm_lab.figures.style import BLUE, VERMILION, Picture
 from ntm_lab.tasks.answers import measures_of, unit_of
 from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.types import Measure, Ranges
@@ -64,7 +64,7 @@ def _curves(rows: Sequence[Row], axis: str, ranges: Ranges) -> Figure:
     rows = sorted(rows, key=lambda row: row["difficulty"][axis])
     values = [row["difficulty"][axis] for row in rows]
     measures = _panels(rows)
-    figure = Figure((8, 1 + 2.5 * len(measures)), dpi=130, layout="constrained")
+    figure = Picture((8, 1 + 2.5 * len(measures)), dpi=130, layout="constrained")
     panels = figure.subplots(len(measures), 1, sharex=True, squeeze=False)[:, 0]
     for panel, measure in zip(panels, measures, strict=True):
         _shade(panel, ranges[axis], "training")
@@ -110,7 +110,7 @@ def _grids(rows: Sequence[Row], down: str, across: str, ranges: Ranges) -> Figur
     at = {(row["difficulty"][down], row["difficulty"][across]): row for row in rows}
     measures = _panels(rows)
     size = (max(6.0, 2.2 + 0.75 * len(columns)), len(measures) * max(2.2, 1.0 + 0.38 * len(lines)))
-    figure = Figure(size, dpi=130, layout="constrained")
+    figure = Picture(size, dpi=130, layout="constrained")
     panels = figure.subplots(len(measures), 1, sharex=True, squeeze=False)[:, 0]
     for panel, measure in zip(panels, measures, strict=True):
         _cells(figure, panel, measure, [[at.get((line, column)) for column in columns] for line in lines])
@@ -172,7 +172,7 @@ def _frame(
 
 
 def _gaps(rows: Sequence[Row], ranges: Ranges) -> Figure:
-    figure = Figure((9, 5.5), dpi=130, layout="constrained")
+    figure = Picture((9, 5.5), dpi=130, layout="constrained")
     panel, unit = figure.subplots(), unit_of(rows[0])
     rows = sorted(rows, key=lambda row: len(row["gap_by_step"]))
     trained = [

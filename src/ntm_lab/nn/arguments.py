@@ -1,4 +1,4 @@
-"""What a sequence model may be given, checked once for all of them: a batch, one sequence, or packed sequences."""
+"""What a sequence model may be given, checked and encoded once for all: a batch, one sequence, or packed sequences."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -14,7 +14,7 @@ State = TypeVar("State")
 
 
 class Arguments(NamedTuple):
-    """A batch (B, T, I) with its state and lengths, and the ways back to the form in which it was given."""
+    """A batch (B, T, ·) as the recurrence sees it, state and lengths, and the ways back to the form that was given."""
 
     inputs: Tensor
     state: Any
@@ -26,8 +26,9 @@ class Arguments(NamedTuple):
 def accept(model: SequenceModel, inputs: Any, state: Any, lengths: Tensor | None) -> Arguments:
     """The inputs as a padded batch: they may be (B, T, I), one sequence (T, I), or a PackedSequence, as for nn.LSTM.
 
-    Of one sequence the state has no batch dimension either. Raises TypeError for what is no tensor and for another
-    dtype than the model's, ValueError for a shape or for lengths that do not fit.
+    The model's encoder, if it has one, is applied. Of one sequence the state has no batch dimension either. Raises
+    TypeError for what is no tensor and for another dtype than the model's, ValueError for a shape or for lengths that
+    do not fit.
     """
     if isinstance(inputs, PackedSequence):
         if lengths is not None:
@@ -36,6 +37,7 @@ def accept(model: SequenceModel, inputs: Any, state: Any, lengths: Tensor | None
         inputs, lengths = pad_packed_sequence(packed, batch_first=True)
         lengths = lengths.to(inputs.device)
         _check_inputs(model, inputs)
+        inputs = encoded(model, inputs, lengths)
         return Arguments(inputs, state, lengths, lambda outputs: _repack(outputs, packed), lambda after: after)
     if not isinstance(inputs, Tensor):
         raise TypeError(f"inputs: must be a tensor or a PackedSequence, not {type(inputs).__name__}")
@@ -45,11 +47,23 @@ def accept(model: SequenceModel, inputs: Any, state: Any, lengths: Tensor | None
         _check_inputs(model, inputs.unsqueeze(0))
         state = None if state is None else pytree.tree_map(lambda part: part.unsqueeze(0), state)
         first: Callable[[Any], Any] = lambda parts: pytree.tree_map(lambda part: part.squeeze(0), parts)  # noqa: E731
-        return Arguments(inputs.unsqueeze(0), state, None, first, first)
+        return Arguments(encoded(model, inputs.unsqueeze(0)), state, None, first, first)
     _check_inputs(model, inputs)
     if lengths is not None:
         lengths = _checked_lengths(lengths, inputs)
-    return Arguments(inputs, state, lengths, lambda outputs: outputs, lambda after: after)
+    return Arguments(encoded(model, inputs, lengths), state, lengths, lambda outputs: outputs, lambda after: after)
+
+
+def encoded(model: SequenceModel, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """The inputs (B, T, I) or (B, I) as the recurrence sees them; what lies past the ends is 0 before it is encoded."""
+    encoder = getattr(model, "encoder", None)
+    if encoder is None:
+        return inputs
+    if lengths is not None:
+        past = torch.arange(inputs.shape[1], device=lengths.device) >= lengths.unsqueeze(1)
+        inputs = inputs.masked_fill(past.unsqueeze(2), 0)
+    outputs: Tensor = encoder(inputs)
+    return outputs
 
 
 def _check_inputs(model: SequenceModel, inputs: Tensor) -> None:

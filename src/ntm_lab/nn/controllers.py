@@ -13,13 +13,16 @@ from ntm_lab.types import Controller, ControllerState, Layer
 __all__ = ["LSTM", "Feedforward", "Recurrent"]
 
 
+MOST_LAYERS = 1000  # each is a module of its own
+
+
 class Feedforward(Controller):
     """A stack of linear layers with tanh."""
 
     def __init__(self, input_size: int, size: int = 100, layers: int = 1) -> None:
         super().__init__()
         self.size = at_least("controller.size", size, 1)
-        at_least("controller.layers", layers, 1)
+        at_least("controller.layers", layers, 1, MOST_LAYERS)
         self.layers = nn.ModuleList(nn.Linear(size if layer else input_size, size) for layer in range(layers))
 
     def initial_state(self, batch_size: int) -> ControllerState:
@@ -41,7 +44,7 @@ class Recurrent(Controller):
     def __init__(self, input_size: int, size: int = 100, layers: int = 1) -> None:
         super().__init__()
         self.size = at_least("controller.size", size, 1)
-        at_least("controller.layers", layers, 1)
+        at_least("controller.layers", layers, 1, MOST_LAYERS)
         self.cells = nn.ModuleList(nn.RNNCell(size if layer else input_size, size) for layer in range(layers))
         self.hidden = nn.Parameter(torch.zeros(layers, size))
 
@@ -66,7 +69,7 @@ class LSTM(Controller):
     def __init__(self, input_size: int, size: int = 100, layers: int = 1) -> None:
         super().__init__()
         self.size = at_least("controller.size", size, 1)
-        at_least("controller.layers", layers, 1)
+        at_least("controller.layers", layers, 1, MOST_LAYERS)
         self.cells = nn.ModuleList(nn.LSTMCell(size if layer else input_size, size) for layer in range(layers))
         self.hidden = nn.Parameter(torch.zeros(layers, size))
         self.cell = nn.Parameter(torch.zeros(layers, size))

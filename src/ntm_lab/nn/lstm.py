@@ -1,15 +1,16 @@
 """The baseline: a stack of LSTM layers, whose only memory is its state."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ntm_lab.checks import at_least, switch
+from ntm_lab.checks import at_least, share, switch
 from ntm_lab.nn.arguments import accept, chosen, freeze
-from ntm_lab.types import Kind, SequenceModel
+from ntm_lab.nn.controllers import MOST_LAYERS
+from ntm_lab.types import Encoder, Kind, SequenceModel
 
 
 class LSTMState(NamedTuple):
@@ -30,19 +31,35 @@ class LSTM(SequenceModel):
     and with it training, computes the padding too, and it is for the caller to leave it out; `forward` packs always,
     as the state it returns is that of each sequence's end. `trace` knows the signal ``hidden``, (B, T, 1, size), of the
     last layer.
+
+    Args:
+        input_size, output_size: I and O.
+        size, layers: of the stack.
+        packed: see above.
+        encoder: builds, from I, what maps the inputs before the first layer sees them; None: nothing does.
+        dropout: the share of the last layer's output that is dropped in training.
     """
 
     signals: Mapping[str, Kind] = {"hidden": Kind.VECTOR}
 
     def __init__(
-        self, input_size: int, output_size: int, size: int = 256, layers: int = 3, packed: bool = True
+        self,
+        input_size: int,
+        output_size: int,
+        size: int = 256,
+        layers: int = 3,
+        packed: bool = True,
+        encoder: Callable[[int], Encoder] | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.input_size, self.output_size = input_size, output_size
         at_least("model.size", size, 1)
-        at_least("model.layers", layers, 1)
+        at_least("model.layers", layers, 1, MOST_LAYERS)
         self.packed = switch("model.packed", packed)
-        self.lstm = nn.LSTM(input_size, size, layers, batch_first=True)
+        self.encoder = None if encoder is None else encoder(input_size)
+        self.dropout = share("model.dropout", dropout)
+        self.lstm = nn.LSTM(input_size if self.encoder is None else self.encoder.size, size, layers, batch_first=True)
         self.output = nn.Linear(size, output_size)
         self.hidden = nn.Parameter(torch.zeros(layers, size))
         self.cell = nn.Parameter(torch.zeros(layers, size))
@@ -62,7 +79,7 @@ class LSTM(SequenceModel):
         """
         given = accept(self, inputs, state, lengths)
         hidden, state = self._unroll(given.inputs, given.state, given.lengths)
-        return given.outputs(self.output(hidden)), given.after(state)
+        return given.outputs(self._logits(hidden)), given.after(state)
 
     def trace(
         self,
@@ -74,10 +91,15 @@ class LSTM(SequenceModel):
         """``"logits"`` and the named signals (default: all) of every step; ValueError names one that there is not."""
         given = accept(self, inputs, state, lengths)
         hidden, _ = self._unroll(given.inputs, given.state, given.lengths if self.packed else None)
-        traced = {"logits": self.output(hidden)}
+        traced = {"logits": self._logits(hidden)}
         if chosen(signals, [*self.signals]):
             traced["hidden"] = hidden.unsqueeze(2)
         return {name: given.outputs(part) for name, part in traced.items()}
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        if self.dropout:
+            hidden = nn.functional.dropout(hidden, self.dropout, self.training)
+        return cast(Tensor, self.output(hidden))
 
     def _unroll(self, inputs: Tensor, state: LSTMState | None, lengths: Tensor | None) -> tuple[Tensor, LSTMState]:
         state = self.initial_state(len(inputs)) if state is None else state

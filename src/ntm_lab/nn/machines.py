@@ -1,5 +1,6 @@
 """The memory networks of the papers: a `MemoryNetwork` with its access, built from plain settings."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -7,13 +8,22 @@ from typing import Any
 from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess
 from ntm_lab.nn.controllers import make_controller
 from ntm_lab.nn.network import MemoryNetwork
-from ntm_lab.types import Access, Controller
+from ntm_lab.types import Access, Controller, Encoder
 
 
 class _Machine(MemoryNetwork):
     """A memory network whose access is settled. `access` takes all keywords that are not named here."""
 
     access_class: type[Access]
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Show the keywords of the access in the signature too, where there is one."""
+        super().__init_subclass__(**settings)
+        own = inspect.signature(_Machine.__init__)
+        named = [one for name, one in own.parameters.items() if name not in ("self", "access")]
+        of_access = inspect.signature(cls.access_class).parameters.values()
+        keywords = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in of_access]
+        cls.__signature__ = own.replace(parameters=[*named, *keywords], return_annotation=own.empty)  # type: ignore[attr-defined]
 
     def __init__(
         self,
@@ -25,6 +35,8 @@ class _Machine(MemoryNetwork):
         layers: int | None = None,
         backend: str = "auto",
         recompute_every: int = 8,
+        encoder: Callable[[int], Encoder] | None = None,
+        dropout: float = 0.0,
         **access: Any,
     ) -> None:
         super().__init__(
@@ -34,6 +46,8 @@ class _Machine(MemoryNetwork):
             partial(self.access_class, **access),
             backend,
             recompute_every,
+            encoder,
+            dropout,
         )
 
 
@@ -44,7 +58,7 @@ class NTM(_Machine):
         input_size, output_size: I and O.
         controller: ``lstm``, ``feedforward``, ``recurrent``, or what builds one from its input width.
         size, layers: of a controller given by name, 100 and 1 by default.
-        backend, recompute_every: see `MemoryNetwork`.
+        backend, recompute_every, encoder, dropout: see `MemoryNetwork`.
         access: all other keywords, such as ``slots=128, width=20, read_heads=1``: see `NTMAccess`.
 
     >>> import torch

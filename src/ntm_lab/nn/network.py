@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from ntm_lab.checks import at_least, one_of
+from ntm_lab.checks import at_least, one_of, share
 from ntm_lab.fast import backends, contract, sequence
-from ntm_lab.nn.arguments import accept, chosen, freeze
-from ntm_lab.types import Access, Controller, ControllerState, Kind, Layer, SequenceModel
+from ntm_lab.nn.arguments import accept, chosen, encoded, freeze
+from ntm_lab.types import Access, Controller, ControllerState, Encoder, Kind, Layer, SequenceModel
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -55,6 +55,8 @@ class MemoryNetwork(SequenceModel):
             the same as one operation of the whole sequence, on the CPU or a GPU, differentiable once. ``auto``: the
             fast one of the device or, where that cannot serve, the reference, with a line that says why.
         recompute_every: a fast backend keeps one memory in this many steps for backward and recomputes the others.
+        encoder: builds, from I, what maps the inputs before the controller sees them; None: nothing does.
+        dropout: the share of what the logits are made of that is dropped in training.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class MemoryNetwork(SequenceModel):
         access: Callable[[], Access],
         backend: str = "auto",
         recompute_every: int = 8,
+        encoder: Callable[[int], Encoder] | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.input_size, self.output_size = input_size, output_size
@@ -72,9 +76,11 @@ class MemoryNetwork(SequenceModel):
         self.recompute_every = at_least("model.recompute_every", recompute_every, 1)
         self.access = access()
         reading = self.access.read_heads * self.access.width
-        self.controller = controller(input_size + reading)
+        self.encoder = None if encoder is None else encoder(input_size)
+        self.controller = controller((input_size if self.encoder is None else self.encoder.size) + reading)
         self.heads = nn.Linear(self.controller.size, self.access.layout.size)
         self.output = nn.Linear(self.controller.size + reading, output_size)
+        self.dropout = share("model.dropout", dropout)
         self.reads = nn.Parameter(torch.zeros(self.access.read_heads, self.access.width))
         with torch.no_grad():
             self.access.initialise(self.heads.weight, self.heads.bias)
@@ -131,8 +137,8 @@ class MemoryNetwork(SequenceModel):
 
     def step(self, inputs: Tensor, state: NetworkState) -> tuple[Tensor, NetworkState]:
         """One step by the equations: logits (B, O) and the state after it, from inputs (B, I)."""
-        output, _, state = self._step(inputs, state)
-        return self.output(output), state
+        output, _, state = self._step(encoded(self, inputs), state)
+        return self._logits(output), state
 
     def _unroll(
         self, inputs: Tensor, state: NetworkState | None, lengths: Tensor | None, wanted: Sequence[str]
@@ -163,8 +169,14 @@ class MemoryNetwork(SequenceModel):
                 }
         else:
             outputs, signals, state = self._at_once(kernels, layers, inputs, state, lengths, wanted)
-        logits = self.output(outputs.transpose(0, 1)).transpose(0, 1)  # as it lies in memory, time first
+        logits = self._logits(outputs.transpose(0, 1)).transpose(0, 1)  # as it lies in memory, time first
         return {"logits": logits} | signals, state
+
+    def _logits(self, outputs: Tensor) -> Tensor:
+        """Logits (…, O) from what they are made of, (…, size + R·W)."""
+        if self.dropout:
+            outputs = nn.functional.dropout(outputs, self.dropout, self.training)
+        return cast(Tensor, self.output(outputs))
 
     # The equations, step by step
 
@@ -211,12 +223,14 @@ class MemoryNetwork(SequenceModel):
 
     def _fast_path(self, inputs: Tensor, wanted: Sequence[str]) -> tuple[Any, Sequence[Layer] | None]:
         """The kernels that can serve and the controller as plain weights; None for the reference equations."""
-        if "memory" in wanted:
-            return None, None
+        machine = self.access.machine or type(self.access).__name__
+        if machine in sequence.MACHINES:
+            returned = sequence.MACHINES[machine].SIGNALS
+            if any(name in self.access.signals and name not in returned for name in wanted):
+                return None, None
         layers, obstacle = self.controller.weights(), None
         if layers is None:
             obstacle = f"{type(self.controller).__name__} does not give its weights as layers"
-        machine = self.access.machine or type(self.access).__name__
         return backends.choose(self.backend, inputs, machine, obstacle), layers
 
     @cached_property
@@ -235,7 +249,7 @@ class MemoryNetwork(SequenceModel):
     ) -> Outcome:
         machine, size = sequence.MACHINES[cast(str, self.access.machine)], self.controller.size
         plan = contract.Plan(
-            inputs=self.input_size,
+            inputs=inputs.shape[2],
             layers=len(layers),
             size=size,
             gated=layers[0].bias.shape[0] == 4 * size,
@@ -263,7 +277,7 @@ class MemoryNetwork(SequenceModel):
         if not wanted:
             return result.outputs, {}, after
         signals = {
-            **machine.signals(self.access, result.series),
+            **{name: signal(self.access, result.series) for name, signal in machine.SIGNALS.items()},
             "reads": result.outputs[..., size:].unflatten(-1, reading),
             **self._as_signals(self.access.layout.split(result.parameters)),
         }

@@ -1,6 +1,7 @@
 """`ntm_lab.train`: a run from Python, in a notebook too."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,15 +14,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import HydraException
 from hydra.version import VersionBase
 from omegaconf import DictConfig, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from ntm_lab.evaluation import summary
-from ntm_lab.runs.config import explain
+from ntm_lab.runs.config import as_text, explain, is_of_settings
 from ntm_lab.runs.folder import check_writable
+from ntm_lab.runs.jobs import claim
 from ntm_lab.runs.run import start
 from ntm_lab.runs.search import CONF
 from ntm_lab.types import SequenceModel, Task
@@ -76,7 +75,7 @@ def train(
     chosen = {"task": task, "model": model}
     named = {key: value for key, value in chosen.items() if value is not None} | settings
     asked = [*as_overrides(named), *overrides]
-    found = [] if config_dir is None else [f"hydra.searchpath={_as_text([str(Path(config_dir).resolve())])}"]
+    found = [] if config_dir is None else [f"hydra.searchpath={as_text([str(Path(config_dir).resolve())])}"]
     with _process_as_it_was():
         try:
             config = _compose([*asked, *found])
@@ -87,11 +86,17 @@ def train(
                 hydra = config.pop("hydra")
             if config.resume is None:
                 check_writable("folder", made)
-            run = start(config, hydra)
-            results = run.complete()
-        except (HydraException, OmegaConfBaseException) as error:
+            with claim(config, hydra):
+                run = start(config, hydra)
+                results = run.complete()
+            assert results is not None  # as this is the only process
+        except Exception as error:
+            if not is_of_settings(error):
+                raise
             raise ValueError(explain(error, asked)) from error
-        except SystemExit as error:  # how the trainer ends after an interrupt
+        except SystemExit as error:
+            if error.code != 128 + signal.SIGINT:
+                raise
             raise KeyboardInterrupt from error
     return TrainedRun(run.folder, results, run.learner.model.eval(), run.task, run.config)
 
@@ -128,24 +133,4 @@ def as_overrides(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]
         if isinstance(value, Mapping):
             yield from as_overrides(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}={_as_text(value)}"
-
-
-def _as_text(value: Any) -> str:
-    """A value in Hydra's grammar, which reads it back the same."""
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {_as_text(part)}' for key, part in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_as_text, value))}]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return repr(value)
-    text = str(value)
-    return text if _plain(text) else QuotedString(text, Quote.single).with_quotes()
-
-
-def _plain(text: str) -> bool:
-    """Whether the grammar takes a text without quotes for the same text."""
-    words = text.replace("/", "_").replace("-", "_").replace(".", "_")
-    return words.isidentifier() and text.lower() not in ("null", "true", "false", "nan", "inf")
+            yield f"{prefix}{key}={as_text(value)}"

@@ -1,59 +1,66 @@
-"""From settings to objects: the task, the learner with all its parts, the trainer and the loggers."""
+"""From settings to objects: the task, the learner with all its parts, and the loggers."""
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
-import pytorch_lightning as pl
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
-from ntm_lab.checks import at_least, number, positive
-from ntm_lab.runs.folder import CHECKPOINT
-from ntm_lab.training.checkpoints import LastCheckpoint, WholeCheckpointIO
+from ntm_lab.checks import positive
+from ntm_lab.runs.settings import about, check
+from ntm_lab.runs.sizes import check_difficulties, check_fits
 from ntm_lab.training.learner import Learner
+from ntm_lab.training.loggers import RunLog, check_installed
 from ntm_lab.types import Task
-
-MOST_THREADS = 1024  # of torch, which crashes with more than the system allows
 
 
 def build(config: DictConfig) -> tuple[Task, Learner]:
-    """The task, and the learner with all its parts."""
-    threads = at_least("threads", config.threads, 1)
-    number("threads", threads, lambda count: count <= MOST_THREADS, f"at most {MOST_THREADS}")
-    torch.set_num_threads(threads)
+    """The task, and the learner with all its parts; RunError or ValueError, of one line, for wrong settings."""
+    settings: Any = OmegaConf.to_container(config)
+    check(settings)
+    torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # a near-empty memory is full of denormals: slow, and worth nothing
-    task = instantiate(config.task)
-    at_least("test.sequences", config.test.sequences, 1)
+    check_installed(config.logger)
+    task = _make(config, "task")
+    make_model = _make(config, "model")
+    check_fits(settings, task, make_model)
+    check_difficulties(settings, task)
     for difficulty in config.test.difficulties or []:
         _check_difficulty(task, difficulty)
-    data = instantiate(config.data)(
-        task,
-        instantiate(config.curriculum)(task),
-        seed=at_least("seed", config.seed, 0),
-        max_sequences=config.max_sequences,
+    data = _make(
+        config, "data", task, _make(config, "curriculum", task), seed=config.seed, max_sequences=config.max_sequences
     )
     torch.manual_seed(config.seed)
-    model = instantiate(config.model)(task.input_size, task.output_size)
+    with about("model", config.model):
+        model = make_model(task.input_size, task.output_size)
     positive("optimizer.lr", config.optimizer.lr)
-    optimizer = instantiate(config.optimizer)(model.parameters())
-    schedule = instantiate(config.schedule)(optimizer, data.batch_size, config.max_sequences)
+    optimizer = _make(config, "optimizer", model.parameters())
+    schedule = _make(config, "schedule", optimizer, data.batch_size, config.max_sequences)
     with _naming(config, "penalty", "model"):
         learner = Learner(
             model=model,
             data=data,
             optimizer=optimizer,
             schedule=schedule,
-            clip=instantiate(config.clip),
-            penalties=instantiate(config.penalty).values(),
+            clip=_make(config, "clip"),
+            penalties=_make(config, "penalty").values(),
             stop_at_cost=config.stop_at_cost,
             log_every=config.log_every,
         )
     return task, learner
+
+
+def _make(config: DictConfig, key: str, *arguments: Any, **named: Any) -> Any:
+    """What a part of the config stands for, called with arguments if there are any."""
+    with about(key, config[key]):
+        made = instantiate(config[key])
+        return made(*arguments, **named) if arguments or named else made
 
 
 @contextmanager
@@ -70,34 +77,41 @@ def _naming(config: DictConfig, group: str, other: str) -> Iterator[None]:
 
 def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
     """Find out before training that the test after it would fail."""
-    try:
+    with about(f"test.difficulties={difficulty}", None):
         task.sample(1, dict(difficulty), torch.Generator())
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"test.difficulties={difficulty}: {error}") from error
-
-
-def build_trainer(config: DictConfig, folder: Path, steps: int) -> pl.Trainer:
-    """The trainer of a run of this number of steps. It does not touch the folder yet; `open_loggers` does, later."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its hints and tips are not about this run
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own affair
-    callbacks = [*instantiate(config.callbacks).values(), LastCheckpoint(folder / CHECKPOINT)]
-    return instantiate(config.trainer)(
-        default_root_dir=folder,
-        logger=False,
-        callbacks=callbacks,
-        plugins=[WholeCheckpointIO()],
-        max_epochs=-1,
-        max_steps=steps,
-        reload_dataloaders_every_n_epochs=1,  # a round is as long as the budget allows
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        log_every_n_steps=1,  # the learner knows when
-    )
 
 
 def open_loggers(config: DictConfig, folder: Path, resumed_at: int | None = None) -> list[Logger]:
     """The loggers of a run, which begin to write to its folder; ``resumed_at`` sequences, if it is resumed."""
-    return [make(folder, resumed_at) for make in instantiate(config.logger).values()]
+    loggers = []
+    for name, settings in config.logger.items():
+        with about(f"logger.{name}", settings):
+            loggers.append(instantiate(settings)(folder, resumed_at))
+    for logger in loggers:
+        logger.log_metrics = _by_sequences(logger.log_metrics, config.data.batch_size)
+        if resumed_at is None and isinstance(logger, RunLog):
+            command = shlex.join(["python", "train.py", *config.overrides])
+            logger.begin(command, cast(dict[str, Any], OmegaConf.to_container(config)))
+    return loggers
+
+
+def _by_sequences(log_metrics: Callable[..., None], batch_size: int) -> Callable[..., None]:
+    """What Lightning and its callbacks log against steps is logged against sequences too."""
+
+    def log(metrics: Mapping[str, float], step: int | None = None) -> None:
+        if step is not None and "step" not in metrics:  # which the learner always says
+            metrics, step = {"step": step, **metrics}, step * batch_size
+        log_metrics(metrics, step)
+
+    return log
+
+
+def told_apart_by(config: DictConfig) -> dict[str, Any]:
+    """The settings by which runs are told apart: task, model, seed, and what was asked for."""
+    told: dict[str, Any] = {"task": config.choices.task, "model": config.choices.model, "seed": config.seed}
+    for override in OverridesParser.create().parse_overrides([*config.overrides]):
+        key = override.get_key_element().lstrip("+~")
+        if not key.startswith(("hydra.", "logger", "callbacks")):
+            value = None if override.is_delete() else override.value()
+            told[key] = value if isinstance(value, int | float | str) else str(value)
+    return told

@@ -1,54 +1,75 @@
 """What a run is asked for: its settings resolved, flat, compared with another run's, and refused in one line."""
 
 import re
+import traceback
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import CompactHydraException, InstantiationException
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import CompactHydraException, HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from ntm_lab.files import read_yaml_text
+from ntm_lab.runs.search import CONF
 
 CONFIG = "config.yaml"
 SOURCES = ("recipe", "general", "form")  # where settings come from; they say nothing that the others do not
-NO_CHOICE = "Config group override must be"  # how Hydra's ValueError begins if a group is set to null
-SETTINGS = (  # of every run, whatever the model
-    *("seed", "max_sequences", "stop_at_cost", "threads", "log_every", "data", "test"),
-    *("task", "model", "curriculum", "optimizer", "schedule", "clip", "penalty", "trainer", "logger", "callbacks"),
-)
+LONGEST = 400  # characters of a message
+COMPOSES = "load_configuration"  # the function of Hydra that does
 
 
 class RunError(CompactHydraException):
     """What was asked for cannot be done; shown as one message, without a traceback."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(message))
+
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """What a setting's own check, a constructor or the trainer says is wrong, as a RunError."""
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException  # Lightning takes seconds to import
+
     try:
         yield
     except InstantiationException as error:
-        raise RunError(_one_line(error.__cause__ or error)) from error
+        raise RunError(one_line(error.__cause__ or error)) from error
     except (ValueError, TypeError, ImportError, MisconfigurationException, OmegaConfBaseException) as error:
-        raise RunError(_one_line(error)) from error
+        raise RunError(one_line(error)) from error
 
 
-def explain(error: Exception, overrides: Sequence[str]) -> str:
-    """What Hydra says is wrong with some overrides, in one line, with those that decide which settings there are."""
-    said = _one_line(error)
+def is_of_settings(error: BaseException) -> bool:
+    """Whether it is the settings that are wrong: Hydra or OmegaConf says so, or Hydra was composing them."""
+    frames = traceback.walk_tb(error.__traceback__)
+    composing = any(frame.f_code.co_name == COMPOSES for frame, _ in frames)
+    return composing or isinstance(error, HydraException | OmegaConfBaseException)
+
+
+def explain(error: BaseException, overrides: Sequence[str]) -> str:
+    """What is wrong with some overrides, in one line, with those that decide which settings there are."""
+    said = one_line(error)
     if isinstance(error, RunError):
         return said
-    if said.startswith(NO_CHOICE):
-        return f"{' '.join(one for one in overrides if one.endswith('=null'))}: must be one of the choices of the group"
+    if not isinstance(error, HydraException | OmegaConfBaseException):  # a value where Hydra wants the name of a choice
+        groups = {folder.name for folder in CONF.iterdir() if folder.is_dir()}
+        chosen = [one for one in overrides if one.partition("=")[0] in groups] or overrides
+        return shortened(f"{' '.join(chosen)}: must be one of the choices of the group ({said})")
     if isinstance(error.__cause__, OmegaConfBaseException):
-        said += f" ({_one_line(error.__cause__)})"
-    deciding = [one for one in overrides if one.startswith(("model=", "task=", "experiment="))]
-    return said + (f"; asked for with {' '.join(deciding)}" if deciding else "")
+        said += f" ({one_line(error.__cause__)})"
+    deciding = [one for one in overrides if one.startswith(("model=", "task=", "experiment=", "~")) or "${" in one]
+    return shortened(said) + (shortened(f"; asked for with {' '.join(deciding)}") if deciding else "")
 
 
-def _one_line(error: BaseException) -> str:
+def shortened(text: str) -> str:
+    """A text whose middle is left out if it is long, as a value in it may be of any length."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, without what Hydra and OmegaConf add in further lines."""
     text = re.split(r"\n *(?:full_key|Config search path|See https)", str(error))[0]
     key = getattr(error, "full_key", None)
     return f"{key}: {text}" if key else " ".join(text.split())
@@ -56,8 +77,8 @@ def _one_line(error: BaseException) -> str:
 
 def resolved(config: DictConfig, hydra: DictConfig) -> DictConfig:
     """The config without interpolations, under ``choices`` what was chosen from each group, and under ``overrides``
-    what was asked for on the command line. RunError if something is missing."""
-    choices = {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra/")}
+    what was asked for on the command line. RunError if one of them has no value."""
+    choices = {group: choice for group, choice in hydra.runtime.choices.items() if not _of_the_sweep(group)}
     for group, choice in choices.items():
         if choice is None and group != "experiment":
             raise RunError(f"{group}=null: must be one of the choices of this group")
@@ -67,14 +88,19 @@ def resolved(config: DictConfig, hydra: DictConfig) -> DictConfig:
     values = {key: value for key, value in values.items() if key not in SOURCES}
     plain = OmegaConf.create({"choices": choices, "overrides": [*hydra.overrides.task]})
     plain.merge_with(values)
-    missing = [key for key in SETTINGS if key not in plain]
-    if missing:
-        raise RunError(f"{', '.join(missing)}: missing; every run has {', '.join(SETTINGS)}")
     return plain
+
+
+def _of_the_sweep(group: str) -> bool:
+    """Whether a group says how jobs are found and started, and not what they are."""
+    return group == "search" or group.startswith("hydra/")
 
 
 def _check_found(choices: Mapping[str, str], values: Mapping[str, Any]) -> None:
     """RunError for a recipe of another model, and for a recipe or budget that is not there, except the task's own."""
+    gone = [group for group in ("model", "task") if choices.get(group) is None]
+    if gone:
+        raise RunError(f"{', '.join(gone)}: missing; every run chooses from these groups")
     model, recipe = choices.get("model"), choices.get("recipe")
     if recipe is not None and recipe.split("/")[0] != model:
         raise RunError(f"recipe={recipe}: is no recipe of model={model}; give one of recipe/{model}")
@@ -86,12 +112,12 @@ def _check_found(choices: Mapping[str, str], values: Mapping[str, Any]) -> None:
 def saved(folder: Path, keys: Set[str]) -> DictConfig:
     """The config in a run's folder; RunError if it cannot be read or has not all of the keys."""
     try:
-        config = OmegaConf.load(folder / CONFIG)
-        assert isinstance(config, DictConfig)
+        config = OmegaConf.create(read_yaml_text(folder / CONFIG))
+        assert isinstance(config, DictConfig), "it is no mapping"
         missing = keys - {*config}
         assert not missing, f"it has no {', '.join(sorted(missing))}"
     except Exception as error:
-        raise RunError(f"resume={folder}: its {CONFIG} cannot be read ({error})") from error
+        raise RunError(f"resume={folder}: its {CONFIG} cannot be read ({one_line(error)})") from error
     return config
 
 
@@ -115,3 +141,29 @@ def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def plain_leaves(config: DictConfig) -> dict[str, Any]:
+    """All settings with their dotted keys, as plain values."""
+    values: Any = OmegaConf.to_container(config)
+    return dict(leaves(values))
+
+
+def as_text(value: Any) -> str:
+    """A value in the grammar of Hydra's overrides, which reads it back the same."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {as_text(part)}' for key, part in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_text, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    text = str(value)
+    return text if _plain(text) else QuotedString(text, Quote.double).with_quotes()
+
+
+def _plain(text: str) -> bool:
+    """Whether the grammar takes a text without quotes for the same text."""
+    words = text.replace("/", "_").replace("-", "_").replace(".", "_")
+    return words.isascii() and words.isidentifier() and text.lower() not in ("null", "true", "false", "nan", "inf")

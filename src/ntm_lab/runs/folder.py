@@ -1,12 +1,18 @@
-"""A run's folder: what is in it, and that it can be written.
+"""A run's folder: what is in it, who works in it, that it can be written, and how its run goes on.
 
 ``config.yaml`` (all that was set), ``versions.json``, ``checkpoints/last.ckpt``, ``metrics.csv``, TensorBoard's event
-files, ``episode.png`` and, once the run has ended, ``results.json``.
+files, ``episode.png`` and, once the run has ended, ``results.json``. The process that works there holds ``.lock``.
+
+A folder with a config but neither checkpoint nor results is that of a run that was interrupted before its first step:
+it begins anew, by the same command or by ``resume=``.
 """
 
+import errno
+import os
 import platform
+import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,9 +20,12 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from ntm_lab.runs.config import CONFIG, RunError
+from ntm_lab.files import held
+from ntm_lab.runs.config import CONFIG, RunError, as_text
 
-VERSIONS, RESULTS, CHECKPOINT = "versions.json", "results.json", "checkpoints/last.ckpt"
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # no more of a disk, of a quota, of a file
+VERSIONS, RESULTS, CHECKPOINT, LOCK = "versions.json", "results.json", "checkpoints/last.ckpt", ".lock"
+RANKS = "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID"  # variables by which Lightning knows its own
 PACKAGES = (
     "ntm_lab",
     "torch",
@@ -36,12 +45,20 @@ class CheckFolder(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _ending():
             if config.get("resume") is not None:
-                check_complete(Path(str(config.resume)))
+                check_resumable(resumed_folder(config))
             check_writable("hydra.run.dir", Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _ending():
             check_writable("hydra.sweep.dir", Path(config.hydra.sweep.dir))
+
+
+def resumed_folder(config: DictConfig) -> Path:
+    """The folder of the run to go on with; RunError if there is no name."""
+    name = str(config.resume)
+    if not name.strip():
+        raise RunError("resume=: must be the folder of a run")
+    return Path(name)
 
 
 @contextmanager
@@ -59,24 +76,75 @@ def check_writable(key: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".probe"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # which another process of the run may have done
     except OSError as error:
         raise RunError(f"{key}={folder}: cannot be written ({error.strerror}); give a folder that can") from error
 
 
-def check_complete(folder: Path) -> None:
-    """RunError if the folder holds no run that can be resumed."""
-    if not folder.is_dir():
-        raise RunError(f"resume={folder}: there is no such folder")
-    missing = [part for part in (CONFIG, CHECKPOINT) if not (folder / part).is_file()]
+@contextmanager
+def one_line_if_full(folder: Path) -> Iterator[None]:
+    """A disk with no space left for a run is a RunError, which says what is there."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        kept = (
+            f"the last checkpoint is intact, and `{resume_command(folder)}` goes on from there"
+            if (folder / CHECKPOINT).is_file()
+            else "there is no checkpoint yet"
+        )
+        raise RunError(f"{folder}: cannot be written ({error.strerror}); {kept}") from error
+
+
+def is_first() -> bool:
+    """Whether this is the first of the processes that share a run, as whoever started them says."""
+    return all(os.environ.get(variable, "0") == "0" for variable in RANKS)
+
+
+@contextmanager
+def hold(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Hold a run's folder, so that nobody else trains in it; if another process does, wait for it or raise RunError."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder / LOCK, wait))
+        except BlockingIOError as error:
+            raise RunError(f"{error}; wait for it to end, or choose another folder") from error
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
+        yield
+
+
+def check_resumable(folder: Path) -> None:
+    """RunError if the folder holds no run that can go on, be it from its checkpoint or from the start."""
+    try:
+        if not folder.is_dir():
+            raise RunError(f"resume={folder}: there is no such folder")
+    except OSError as error:
+        raise RunError(f"resume={folder}: there is no such folder ({error.strerror})") from error
+    needed = (CONFIG, CHECKPOINT) if (folder / RESULTS).exists() else (CONFIG,)
+    missing = [part for part in needed if not (folder / part).is_file()]
     if missing:
         raise RunError(f"resume={folder}: no run that can be continued, it has no {' and no '.join(missing)}")
 
 
-def discard_if_empty(folder: Path) -> None:
-    """Remove a folder that Hydra made for nothing."""
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+def has_begun(folder: Path) -> bool:
+    """Whether the run in a folder has made something that would be lost if it began anew."""
+    return any((folder / part).exists() for part in (CHECKPOINT, RESULTS))
+
+
+def resume_command(folder: Path) -> str:
+    """The command, ready for a shell, by which the run in a folder goes on."""
+    name = str(folder).replace("${", r"\${")  # which is no interpolation
+    return shlex.join(["python", "train.py", f"resume={as_text(name)}"])
+
+
+def discard_if_unused(folder: Path) -> None:
+    """Remove a folder that was made for nothing, by whoever holds it: it is empty but for the lock."""
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
+        (folder / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # in which somebody has begun to work just now
+            folder.rmdir()
 
 
 def versions() -> dict[str, str]:

@@ -6,11 +6,10 @@ that it was begun with.
 """
 
 import hashlib
-import json
 import re
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,35 +22,57 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from ntm_lab.files import held, write_whole
+from ntm_lab.files import read_json, write_whole
 from ntm_lab.runs.config import RunError, resolved, same_settings
-from ntm_lab.runs.folder import RESULTS
+from ntm_lab.runs.folder import RESULTS, check_resumable, discard_if_unused, hold, is_first, resumed_folder
 
-FAILURE, LOCK = "failure.txt", ".lock"
+FAILURE = "failure.txt"
 LONGEST = 240  # bytes of a name; file systems take 255
 
 
 @contextmanager
 def claim(config: DictConfig, hydra: DictConfig) -> Iterator[dict[str, Any] | None]:
-    """Hold the folder of a sweep's job for this process; gives the job's results if it has ended before.
+    """Hold the folder of a run for this process; gives the results of a sweep's job if it has ended before.
 
-    The workers of a sweep that was killed may outlive it, so that the same sweep, started again, comes to a job that is
-    still under way: it waits for it to end. Only jobs of a sweep take the lock.
+    A second process is refused, but for those that share the work of the first. Only jobs of a sweep wait: the workers
+    of a sweep that was killed may outlive it, so that the same sweep, started again, comes to a job that is still under
+    way.
 
-    Raises RunError if the job that has ended there had other settings.
+    A folder in which nothing was written is removed again. Raises RunError if another process works there, and if the
+    job that has ended there had other settings.
     """
-    if hydra.mode != RunMode.MULTIRUN or config.resume is not None:
+    folder = Path(hydra.runtime.output_dir)
+    if not is_first():
+        with suppress(OSError):  # of a folder that is not empty
+            folder.rmdir()  # which Hydra made
         yield None
         return
-    folder = Path(hydra.runtime.output_dir)
-    with held(folder / LOCK):
-        (folder / FAILURE).unlink(missing_ok=True)
-        if not (folder / RESULTS).exists():
-            yield None
-            return
-        same_settings(folder, resolved(config, hydra))
-        print(f"{folder}: has ended before, and is not run again")
-        yield json.loads((folder / RESULTS).read_text())
+    if config.resume is not None:
+        with suppress(OSError):  # of a folder that is not empty
+            folder.rmdir()  # which Hydra made
+        folder = resumed_folder(config)
+        check_resumable(folder)
+    job = hydra.mode == RunMode.MULTIRUN and config.resume is None
+    with hold(folder, wait=job):
+        try:
+            yield _ended(folder, config, hydra) if job else None
+        finally:
+            discard_if_unused(folder)
+
+
+def _ended(job: Path, config: DictConfig, hydra: DictConfig) -> dict[str, Any] | None:
+    """The results of a sweep's job that has ended, or None."""
+    (job / FAILURE).unlink(missing_ok=True)
+    if not (job / RESULTS).exists():
+        return None
+    same_settings(job, resolved(config, hydra))
+    try:
+        results: dict[str, Any] = read_json(job / RESULTS)
+        float(results["test"][0]["cost_bits"])
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise RunError(f"{job}: its {RESULTS} is damaged ({error}); without it the job is tested again") from error
+    print(f"{job}: has ended before, and is not run again")
+    return results
 
 
 def sweep_jobs(conf: Path, *overrides: str) -> list[str]:
@@ -99,5 +120,7 @@ class NoteFailure(Callback):
         except Exception as error:
             reason = " ".join(str(error).split()) if isinstance(error, RunError) else repr(error)
             text = "\n\n".join([reason, "".join(traceback.format_exception(error))])
-        write_whole(Path(config.hydra.runtime.output_dir) / FAILURE, text)
+        folder = Path(config.hydra.runtime.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / FAILURE, text)
         job_return.status, job_return.return_value = JobStatus.COMPLETED, float("nan")

@@ -1,34 +1,53 @@
 """Going on with a run: its config with what may be set anew, its checkpoint, and the checks of both."""
 
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from ntm_lab.runs.config import CONFIG, SETTINGS, RunError, saved
-from ntm_lab.runs.folder import CHECKPOINT, check_complete
+from ntm_lab.runs.config import CONFIG, RunError, plain_leaves, saved
+from ntm_lab.runs.folder import CHECKPOINT, check_resumable
+from ntm_lab.runs.settings import REQUIRED
+from ntm_lab.training.checkpoints import SETTINGS, read_checkpoint
 from ntm_lab.training.learner import Learner
 
-CHANGEABLE = ("resume", "max_sequences", "stop_at_cost", "test")  # what a resumed run may set anew
-DAMAGED = (RuntimeError, EOFError, KeyError, pickle.UnpicklingError, OSError)  # what reading such a checkpoint raises
+CHANGEABLE = (  # what a resumed run may set anew
+    *("resume", "max_sequences", "max_minutes", "stop_at_cost", "test"),
+    *("trainer.max_time", "trainer.devices", "trainer.num_nodes"),
+)
+UNTRAINED = (*CHANGEABLE, "choices", "overrides", "logger", "callbacks")  # what does not decide what is trained
+HELD = {  # what goes on with a run
+    "state_dict": Mapping,
+    "learner": Mapping,
+    "Data": Mapping,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "loops": Mapping,
+    "callbacks": Mapping,
+    "global_step": int,
+    "epoch": int,
+    "pytorch-lightning_version": str,
+}
 
 
-def resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tuple[DictConfig, dict[str, Any]]:
-    """The config of the run in a folder, with what may be set anew, and its checkpoint.
+def resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tuple[DictConfig, dict[str, Any] | None]:
+    """The config of the run in a folder, with what may be set anew, and its checkpoint; None if it has to begin anew.
+
+    Only what was given on the command line is looked at of what is asked for: the rest is the default config.
 
     Raises RunError if either cannot be read, or if something else is asked for than the run has.
     """
-    check_complete(folder)  # a sweep does not pass CheckFolder.on_run_start
-    config, checkpoint = saved(folder, {*SETTINGS, "choices"}), last_checkpoint(folder)
+    check_resumable(folder)
+    config = saved(folder, {*REQUIRED, "choices"})
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.key_or_group
-        if key.split(".")[0] in CHANGEABLE:
-            OmegaConf.update(config, key, OmegaConf.select(asked, key))
+        if key == "resume":
+            continue
+        if _is_below(key, CHANGEABLE):
+            OmegaConf.update(config, key, OmegaConf.select(asked, key), force_add=True)
             continue
         wanted, had = (
             (override.value(), config.choices[key])
@@ -39,24 +58,80 @@ def resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tupl
             raise RunError(
                 f"resume={folder}: that run has {key}={had}, not {wanted}; only {', '.join(CHANGEABLE[1:])} can change"
             )
-    return config, checkpoint
+    return config, last_checkpoint(folder, config)
 
 
-def last_checkpoint(folder: Path) -> dict[str, Any]:
-    """The checkpoint in a run's folder; RunError if it is damaged."""
+def last_checkpoint(folder: Path, config: DictConfig) -> dict[str, Any] | None:
+    """The checkpoint in a run's folder, None if there is none yet; RunError if it is damaged or of another config."""
+    if not (folder / CHECKPOINT).exists():
+        return None
     try:
-        checkpoint: dict[str, Any] = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
-        checkpoint["learner"]["sequences"]
-    except DAMAGED as error:
-        raise RunError(f"resume={folder}: its {CHECKPOINT} is damaged or only half written") from error
+        checkpoint = read_checkpoint(folder / CHECKPOINT)
+    except ValueError as error:
+        raise RunError(f"resume={folder}: its {CHECKPOINT} {error}") from error
+    wrong = [key for key, kind in HELD.items() if not isinstance(checkpoint.get(key), kind)]
+    if wrong:
+        raise RunError(f"resume={folder}: its {CHECKPOINT} is no checkpoint of a run, it has no {', '.join(wrong)}")
+    _check_settings(folder, config, checkpoint)
     return checkpoint
 
 
-def check_weights(folder: Path, learner: Learner, checkpoint: Mapping[str, Any]) -> None:
-    """RunError if a checkpoint is of another model than its config."""
+def _check_settings(folder: Path, config: DictConfig, checkpoint: Mapping[str, Any]) -> None:
+    """RunError if the checkpoint was trained with other settings than the config has, which somebody may have edited.
+
+    Checkpoints of older versions do not say.
+    """
+    kept = checkpoint.get(SETTINGS)
+    if not isinstance(kept, Mapping):
+        return
+    had, says = (
+        {key: value for key, value in one.items() if not _is_below(str(key), UNTRAINED)}
+        for one in (kept, plain_leaves(config))
+    )
+    for key in {**says, **had}:
+        if says.get(key, "nothing") != had.get(key, "nothing"):
+            raise RunError(
+                f"resume={folder}: its {CONFIG} has {key}={says.get(key, 'nothing')}, but its {CHECKPOINT} was trained "
+                f"with {had.get(key, 'nothing')}"
+            )
+
+
+def restore(folder: Path, config: DictConfig, learner: Learner, checkpoint: Mapping[str, Any]) -> None:
+    """Bring a learner to where a checkpoint is, as the trainer will; RunError if it is of another run than the config.
+
+    Nothing is trained yet, and nothing was written: what the trainer could not restore is found out here.
+    """
+    fault = f"resume={folder}: its {CHECKPOINT} is of another run than its {CONFIG}"
+    if not is_state(checkpoint["state_dict"]):
+        raise RunError(f"{fault}: it has no weights")
     differ = differing(learner.state_dict(), checkpoint["state_dict"])
     if differ:
-        raise RunError(f"resume={folder}: its {CHECKPOINT} is of another model than its {CONFIG}: {differ} differ")
+        raise RunError(f"{fault}: {differ} differ")
+    try:
+        (optimizer,), (schedule,) = checkpoint["optimizer_states"], checkpoint["lr_schedulers"]
+        for group, own in zip(optimizer["param_groups"], learner.optimizer.param_groups, strict=True):
+            other = group.keys() - own.keys()
+            if other:
+                raise ValueError(f"optimizer: the checkpoint's has {', '.join(sorted(other))}")
+        learner.load_state_dict(checkpoint["state_dict"])
+        learner.optimizer.load_state_dict(optimizer)
+        learner.schedule.load_state_dict(schedule)
+        learner.data.load_state_dict(checkpoint["Data"])
+        learner.on_load_checkpoint(dict(checkpoint))
+    except Exception as error:  # what another program wrote may raise anything
+        raise RunError(f"{fault} ({type(error).__name__}: {' '.join(str(error).split())})") from error
+
+
+def _is_below(key: str, tops: Iterable[str]) -> bool:
+    """Whether a dotted key is one of these or below one of them."""
+    return any(key == top or key.startswith(f"{top}.") for top in tops)
+
+
+def is_state(state: Any) -> TypeGuard[Mapping[str, Tensor]]:
+    """Whether it is weights by name."""
+    return isinstance(state, Mapping) and all(
+        isinstance(name, str) and isinstance(part, Tensor) for name, part in state.items()
+    )
 
 
 def differing(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:

@@ -1,24 +1,38 @@
 """A run: begun or taken up, trained, tested, reported."""
 
-import errno
 import json
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
-import pytorch_lightning as pl
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers.logger import DummyLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ntm_lab.evaluation import evaluate, summary
 from ntm_lab.files import write_whole
-from ntm_lab.runs.build import build, build_trainer, open_loggers
-from ntm_lab.runs.config import CONFIG, RunError, leaves, one_line_errors, resolved, same_settings
-from ntm_lab.runs.folder import CHECKPOINT, RESULTS, VERSIONS, discard_if_empty, versions
-from ntm_lab.runs.resume import check_weights, last_checkpoint, resumable
+from ntm_lab.runs.build import build, open_loggers, told_apart_by
+from ntm_lab.runs.config import CONFIG, RunError, one_line_errors, resolved, same_settings
+from ntm_lab.runs.folder import (
+    CHECKPOINT,
+    RESULTS,
+    VERSIONS,
+    has_begun,
+    one_line_if_full,
+    resume_command,
+    resumed_folder,
+    versions,
+)
+from ntm_lab.runs.resume import last_checkpoint, restore, resumable
+from ntm_lab.runs.trainer import Trainer, build_trainer, first_decides
 from ntm_lab.tasks.answers import measures_of
 from ntm_lab.tasks.difficulties import hardest
+from ntm_lab.training.callbacks import Pictures
 from ntm_lab.training.learner import Learner
+from ntm_lab.training.loggers import RunLog
 from ntm_lab.training.nonfinite import NonFiniteError
 from ntm_lab.types import Task
 
@@ -30,29 +44,52 @@ class Run(NamedTuple):
     config: DictConfig
     task: Task
     learner: Learner
-    trainer: pl.Trainer
+    trainer: Trainer
     resumed: bool
 
     def fit(self) -> None:
-        """Train to the end, from the last checkpoint if the run is resumed."""
+        """Train to the end, from the last checkpoint if the run is resumed.
+
+        Raises SystemExit with the status of a process that a signal ended, 143 or 130, after a line that says how to
+        go on.
+        """
         checkpoint = self.folder / CHECKPOINT if self.resumed else None
+        if self.trainer.is_global_zero:
+            for left in self.folder.glob("hpc_ckpt_*.ckpt"):  # by Lightning, when SLURM took the machine away
+                left.unlink()
         try:
             self.trainer.fit(self.learner, datamodule=self.learner.data, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit:  # how the trainer ends after Ctrl-C
-            print(f"\nstopped; `python train.py resume={self.folder}` goes on from the last validation")
+        except SIGTERMException:
+            self._end_by(signal.SIGTERM)
+        except SystemExit as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # how the trainer ends after one
+                self._end_by(signal.SIGINT)
             raise
 
-    def complete(self) -> dict[str, Any]:
-        """Train, test and report; the results. RunError if a value is not finite or the disk is full."""
-        try:
-            self.fit()
-            return self.report(self.test())
-        except NonFiniteError as error:
-            raise RunError(str(error)) from error
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise RunError(f"{self.folder}: no space left on the disk; resume={self.folder} goes on") from error
+    def complete(self, tell: Callable[[dict[str, Any]], object] = lambda results: None) -> dict[str, Any] | None:
+        """Train, test and report; the results, which ``tell`` hears of before the dashboards are complete.
+
+        Only the first of several processes has results. RunError if a value is not finite or the disk is full;
+        SystemExit as in `fit`.
+        """
+        with one_line_if_full(self.folder):
+            try:
+                self.fit()
+                if not self.trainer.is_global_zero:
+                    return None
+                results = self.report(self.test())
+                tell(results)
+                self.complete_dashboards(results)
+                return results
+            except KeyboardInterrupt:
+                self._end_by(signal.SIGINT)
+            except NonFiniteError as error:
+                raise RunError(str(error)) from error
+
+    def _end_by(self, number: signal.Signals) -> NoReturn:
+        if self.trainer.is_global_zero:
+            print(f"\nstopped by {number.name}; `{resume_command(self.folder)}` goes on from the last validation")
+        raise SystemExit(128 + number)
 
     def test(self) -> list[dict[str, Any]]:
         """Rows of a test on fresh sequences."""
@@ -73,73 +110,85 @@ class Run(NamedTuple):
             "sequences_to_solve": learner.solved_since and learner.solved_since[0],
             "seconds_to_solve": learner.solved_since and learner.solved_since[1],
             "largest_gradient_norm": float(learner.largest_gradient_norm),
-            "stopped_by": "stop_at_cost" if learner.solved else "max_sequences",
+            "stopped_by": self.trainer.stopped_by(learner),
             "versions": versions(),
             "test": test,
             "overlap": learner.data.overlaps(),
         }
         write_whole(self.folder / RESULTS, json.dumps(results, indent=2) + "\n")
-        for logger in self.trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):  # its table of runs, by settings and result
-                first = {f"hp/{measure.name}": test[0][measure.name] for measure in measures_of(test[0])}
-                logger.log_hyperparams(_plain(self.config), first | {"hp/seconds": learner.seconds})
-                logger.finalize("success")
         return results
 
+    def complete_dashboards(self, results: dict[str, Any]) -> None:
+        """Log the last pictures and, where loggers show them, the results."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Pictures):
+                callback.finish(self.trainer)
+        test, table = results["test"], summary(results, self.folder).strip()
+        scores = {measure.name: test[0][measure.name] for measure in measures_of(test[0])} if test else {}
+        for logger in self.trainer.loggers:
+            if isinstance(logger, RunLog):
+                logger.end(told_apart_by(self.config), scores | {"seconds": results["seconds"]}, table)
 
-def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
-    """A run from its start to its results, which are printed too."""
+
+def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any] | None:
+    """A run from its start to its results, which are printed too, in the first of several processes."""
     run = start(config, hydra)
-    results = run.complete()
-    print(summary(results, run.folder))
-    return results
+    return run.complete(lambda results: print(summary(results, run.folder), flush=True))
 
 
 def start(config: DictConfig, hydra: DictConfig) -> Run:
     """Build what the config says and make its folder, or take up a run: the one in the folder ``config.resume``, or
-    what is left of an earlier try of the same job of a sweep.
+    what is left of an earlier try of the same job of a sweep or of SLURM. `claim` holds the folder meanwhile.
 
-    The config is the last file of a new folder that is written, and on disk whole or not at all: a folder without one
-    is begun anew. Raises RunError, before anything is written, if a setting or the folder to be resumed is not sound.
+    The config is the last file of a new folder that is written, and on disk whole or not at all: a folder without
+    checkpoint and results is begun anew. Raises RunError, before anything is written, if a setting or the folder to be
+    resumed is not sound. Several processes build the same; the first one alone looks into the folder and writes, and
+    the others follow.
 
     Args:
         config: as Hydra composes it, without its node ``hydra``.
         hydra: that node.
     """
-    made = Path(hydra.runtime.output_dir)
-    folder = made if config.resume is None else Path(str(config.resume))
-    checkpoint = None
-    try:
-        if config.resume is not None:
-            config, checkpoint = resumable(folder, config, hydra.overrides.task)
-        else:
-            config = resolved(config, hydra)
-            if (folder / CONFIG).exists():
-                if hydra.mode != RunMode.MULTIRUN:
-                    raise RunError(f"hydra.run.dir={folder}: already holds a run; choose another, or resume={folder}")
-                same_settings(folder, config)
-                checkpoint = last_checkpoint(folder) if (folder / CHECKPOINT).exists() else None
-        with one_line_errors():
-            task, learner = build(config)
-            trainer = build_trainer(config, folder, learner.data.total_steps)
-        if checkpoint is not None:
-            check_weights(folder, learner, checkpoint)
-    finally:
-        discard_if_empty(made)
+    checkpoint, new = None, config.resume is None
+    if new:
+        folder = Path(hydra.runtime.output_dir)
+        config = resolved(config, hydra)
+    else:
+        folder = resumed_folder(config)
+        config, checkpoint = resumable(folder, config, hydra.overrides.task)
+    with one_line_errors():
+        task, learner = build(config)
+        trainer = build_trainer(config, folder, learner, alone=hydra.mode != RunMode.RUN)
 
-    if checkpoint is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
-        write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
-    resumed_at = None if checkpoint is None else checkpoint["learner"]["sequences"]
-    trainer.loggers = open_loggers(config, folder, resumed_at)
-    return Run(folder, config, task, learner, trainer, resumed=checkpoint is not None)
+    def settle() -> tuple[Path, int | None]:
+        found = _of_earlier_try(folder, config, hydra) if new else checkpoint
+        return folder, _settle(folder, config, learner, found)
+
+    with one_line_if_full(folder), one_line_errors():
+        folder, resumed_at = first_decides(trainer, settle)
+        trainer.loggers = open_loggers(config, folder, resumed_at) if trainer.is_global_zero else [DummyLogger()]
+    return Run(folder, config, task, learner, trainer, resumed=resumed_at is not None)
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
-    """The settings for TensorBoard's table of runs, without those that only say what class serves them."""
-    return {
-        key: value if isinstance(value, int | float | str) else str(value)
-        for key, value in leaves(config)
-        if not key.split(".")[-1].startswith("_") and not key.startswith(("callbacks.", "logger."))
-    }
+def _of_earlier_try(folder: Path, config: DictConfig, hydra: DictConfig) -> dict[str, Any] | None:
+    """The checkpoint of an earlier try of the same job; RunError if another run is in the folder."""
+    requeued = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
+    if (hydra.mode == RunMode.MULTIRUN or requeued) and (folder / CONFIG).exists():
+        same_settings(folder, config)
+        return last_checkpoint(folder, config)
+    if has_begun(folder):
+        raise RunError(
+            f"hydra.run.dir={folder}: already holds a run; choose another, or go on with `{resume_command(folder)}`"
+        )
+    return None
+
+
+def _settle(folder: Path, config: DictConfig, learner: Learner, checkpoint: dict[str, Any] | None) -> int | None:
+    """Bring the learner to where the checkpoint is, after this many sequences, or make the folder of a new run."""
+    if checkpoint is not None:
+        restore(folder, config, learner, checkpoint)
+        return int(checkpoint["learner"]["sequences"])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+    write_whole(folder / CONFIG, OmegaConf.to_yaml(config))
+    return None

@@ -49,11 +49,11 @@ def draw(study: Study, out: Path) -> Verdict:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: is not there yet; `ntm-lab reproduce {study.name}` makes it")
     # of missing values only the empty field: "None" and "null" may be names of settings
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""], float_precision="round_trip")
     study.draw(table).savefig(out / f"{study.name}.png")
     verdict = study.judge(table)
     facts: Facts = json.loads((out / f"{study.name}.json").read_text())
-    facts |= {"claim": study.claim, "outcome": verdict.outcome, "sentence": verdict.sentence}
+    facts |= {"claim": study.claim} | verdict._asdict() | {"parts": dict(verdict.parts)}
     _write_facts(out, facts | {"summary": markdown_of(study.summarise(table))})
     write_page(out)
     return verdict
@@ -65,7 +65,10 @@ def write_page(out: Path) -> None:
         json.loads(path.read_text()) for name in report.NAMES if (path := out / f"{name}.json").is_file()
     ]
     made = [facts for facts in made if "outcome" in facts]  # others were stopped before they were judged
-    contents = [[f"[{facts['name']}](#{facts['name']})", facts["claim"], f"**{facts['outcome']}**"] for facts in made]
+    contents = [
+        [f"[{facts['name']}](#{facts['name']})", facts["claim"], f"**{facts['outcome']}**{_parts(facts)}"]
+        for facts in made
+    ]
     parts = [
         f"# The report, reproduced ({out.name} form)",
         "Every section was made by the command below it: runs over seeds, table, figure and verdict. The command with"
@@ -101,11 +104,18 @@ def _section(facts: Facts) -> str:
             f"> {facts['claim']}",
             f"![{name}]({name}.png)",
             facts["summary"],
-            f"**{facts['outcome'].capitalize()}**: {facts['sentence']}",
+            f"**{facts['outcome'].capitalize()}**{_parts(facts)}: {facts['sentence']}",
             *(["What failed:", "\n".join(f"- {line}" for line in failed)] if failed else []),
             took,
         ]
     )
+
+
+def _parts(facts: Facts) -> str:
+    """The outcome of each thing that was said, in brackets, where they differ."""
+    parts = facts.get("parts", {})
+    listed = "; ".join(f"{part}: {outcome}" for part, outcome in parts.items())
+    return f" ({listed})" if len({*parts.values()}) > 1 else ""
 
 
 def _write_facts(out: Path, facts: Facts) -> None:

@@ -1,14 +1,13 @@
 """Runs as tables: settings and results with a row for every run, curves with a row for every value."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml  # OmegaConf's own parser, a hundred times as fast without OmegaConf
 
+from ntm_lab.files import read_json, read_yaml
 from ntm_lab.runs.config import CONFIG, leaves
 from ntm_lab.runs.folder import RESULTS
 
@@ -72,18 +71,17 @@ def ended(folder: Folders) -> list[Path]:
 
 def _settings(run: Path) -> dict[str, Any]:
     try:
-        config = yaml.load((run / CONFIG).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        settings = _flat(config)
+        settings = _flat(read_yaml(run / CONFIG))
         del settings["seed"]  # the results have it too
         int(settings["data.batch_size"])
-    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{run / CONFIG}: is damaged ({_reason(error)})") from error
     return settings
 
 
 def _measured(run: Path) -> dict[str, Any]:
     try:
-        results = json.loads((run / RESULTS).read_text())
+        results = read_json(run / RESULTS)
         return {key: results[key] for key in MEASURED} | {"solved": results["sequences_to_solve"] is not None}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{run / RESULTS}: is damaged ({_reason(error)})") from error
@@ -97,7 +95,7 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
 def _curves(run: Path, names: Sequence[str]) -> Iterator[pd.DataFrame]:
     """A long table for each of the names that the run logged."""
     try:
-        table = pd.read_csv(run / CURVES)
+        table = pd.read_csv(run / CURVES, float_precision="round_trip")  # not the default of every pandas
         progress = table[PROGRESS].astype({"sequences": int, "step": int, "seconds": float})
         matching = [logged for name in names for logged in table.columns if fnmatchcase(logged, name)]
         logged = {name: table[name].astype(float) for name in matching}

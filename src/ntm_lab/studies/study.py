@@ -1,8 +1,9 @@
 """A study: a claim or a question, the runs that answer it, and how the answer is read off them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from ntm_lab.studies.statistics import Rate
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+IN_PART = "reproduced in part"  # one thing that the claim says is reproduced, another is not
 MUDDLED = "the premise is muddled"  # what was claimed mixes things up that have to be asked one by one
 TOO_FEW = "too few seeds"
 MIN_SEEDS = 5  # of every arm that a verdict rests on
@@ -19,19 +21,51 @@ MIN_SEEDS = 5  # of every arm that a verdict rests on
 class Verdict(NamedTuple):
     """What became of a claim."""
 
-    outcome: str  # one of the four above
+    outcome: str  # one of the five above
     sentence: str  # with its numbers and the number of seeds
+    parts: Mapping[str, str] = MappingProxyType({})  # the outcome of each thing said, of a claim that says several
+
+
+# The rules: wherever something is judged, it is by one of these.
+
+
+def outcome_of_most(rate: Rate) -> str:
+    """Whether it holds for most seeds: reproduced if the interval of their share is above one half, not reproduced if
+    it is below; too few seeds if it is neither, or if there are fewer than five."""
+    if rate.trials < MIN_SEEDS or not (rate.is_most or rate.is_few):
+        return TOO_FEW
+    return REPRODUCED if rate.is_most else NOT_REPRODUCED
+
+
+def outcome_of_every(cases: Iterable[str]) -> str:
+    """Whether it holds in every case, from the outcomes of each: reproduced if it is in all, not reproduced if there is
+    one where it is not; else too few seeds."""
+    found = {*cases}
+    return NOT_REPRODUCED if NOT_REPRODUCED in found else REPRODUCED if found == {REPRODUCED} else TOO_FEW
+
+
+def outcome_under(conditions: Iterable[bool]) -> str:
+    """Whether it holds, from whether it does under each of several conditions that the claim does not tell apart:
+    reproduced if under all, not reproduced if under none; else the premise is muddled, as it depends."""
+    held = [*conditions]
+    return REPRODUCED if all(held) else MUDDLED if any(held) else NOT_REPRODUCED
 
 
 def verdict_of_most(rate: Rate, sentence: str) -> Verdict:
-    """The rule for a claim about most seeds, wherever one is judged.
+    """Of a claim about most seeds, see `outcome_of_most`."""
+    return Verdict(outcome_of_most(rate), sentence)
 
-    Reproduced if the interval of the share of seeds is above one half, not reproduced if it is below; too few seeds if
-    it is neither, or if there are fewer than five.
+
+def verdict_of_parts(parts: Mapping[str, str], sentence: str) -> Verdict:
+    """Of a claim that says several things, from the outcome of each, by what it says.
+
+    It is what the parts are where they agree. Where they do not: reproduced in part if one is reproduced; else muddled
+    if one is; else not reproduced.
     """
-    if rate.trials < MIN_SEEDS or not (rate.is_most or rate.is_few):
-        return Verdict(TOO_FEW, sentence)
-    return Verdict(REPRODUCED if rate.is_most else NOT_REPRODUCED, sentence)
+    found = {*parts.values()}
+    if len(found) == 1:
+        return Verdict(found.pop(), sentence, parts)
+    return Verdict(IN_PART if REPRODUCED in found else MUDDLED if MUDDLED in found else NOT_REPRODUCED, sentence, parts)
 
 
 @dataclass(frozen=True)

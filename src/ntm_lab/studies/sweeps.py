@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntm_lab.files import held, write_whole
-from ntm_lab.runs.folder import RESULTS
-from ntm_lab.runs.jobs import FAILURE, LOCK, sweep_jobs
+from ntm_lab.runs.folder import LOCK, RESULTS
+from ntm_lab.runs.jobs import FAILURE, sweep_jobs
 
 CONF = Path("conf")
 SETTLED = ".settled"  # in a sweep's folder: all jobs have ended, with the settings of that fingerprint

@@ -46,17 +46,18 @@ def check_targets(task: Task, batch: Batch) -> None:
 def by_group(task: Task, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
     """How many answers of each sequence are right, and are asked for, in each group of `Task.groups`: (B, 2) by name.
 
-    Empty for a task without groups, and for answers that are not right or wrong.
+    An answer is right if all that is said at all of its steps is. Empty for a task without groups, and for answers that
+    are not right or wrong.
     """
-    groups = task.groups(batch)
+    groups = {name: steps & batch.mask for name, steps in task.groups(batch).items()}
     wrong = task.answer.wrong(outputs, batch.targets)  # (B, T, A)
-    if groups is None or wrong is None:
+    if not groups or wrong is None:
         return {}
-    names, index = groups
-    asked = torch.full_like(index, wrong.shape[2])  # (B, T)
-    counts = torch.stack(((~wrong).sum(2), asked), 2)  # (B, T, 2)
-    within = [(index == place) & batch.mask for place in range(len(names))]
-    return {name: (counts * steps.unsqueeze(2)).sum(1) for name, steps in zip(names, within, strict=True)}
+    ends = torch.stack([*groups.values()]).any(0)  # (B, T)
+    errors = (wrong.any(2) & batch.mask).cumsum(1)  # (B, T), of all steps so far
+    before = F.pad((errors * ends).cummax(1).values, (1, -1))  # up to the end of the answer before
+    right = errors == before
+    return {name: torch.stack(((right & steps).sum(1), steps.sum(1)), 1) for name, steps in groups.items()}
 
 
 def accuracy(groups: Mapping[str, Tensor]) -> dict[str, float]:

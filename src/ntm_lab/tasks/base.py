@@ -9,10 +9,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from ntm_lab.tasks.difficulties import hardest
+from ntm_lab.tasks.difficulties import hardest, ladder
 from ntm_lab.types import Batch, Difficulty, Task
 
-PARTS = ("training", "testing")
+PARTS = ("training", "validation", "testing")
 
 
 class ShowsSettings:
@@ -80,6 +80,9 @@ class BaseTask(ShowsSettings, Task):
     def grow(self, value: int) -> int:
         """The next value of an axis, before it is clamped to its range."""
         return value + 1
+
+    def rungs(self, count: int) -> list[Difficulty]:
+        return ladder(self, count)
 
     def split(self, part: str) -> Self:
         if part not in PARTS:

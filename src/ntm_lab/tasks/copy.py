@@ -32,7 +32,7 @@ class Copy(BaseTask):
 
     With `start_code` one more step opens the sequence, on one more channel of its own (Collier, Beel 2018: 6 bits,
     8 channels). With `held_out` > 0 this fraction of all sequences, chosen by a hash of their bits, is kept for
-    testing: ``split("training")`` never draws them, ``split("testing")`` draws nothing else.
+    testing: ``split("training")`` never draws them, the other parts draw nothing else.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Copy(BaseTask):
         vectors = random_bits((*exists.shape[:2], self.bits), generator) * exists
         if self.part is None:
             return vectors
-        testing = self.part == "testing"
+        testing = self.part != "training"
         fraction = self.held_out if testing else 1 - self.held_out
         for _ in range(math.ceil(100 / fraction)):  # so many draws miss a part of this size with probability e⁻¹⁰⁰
             wrong = self.is_held_out(vectors, length) != testing  # (B,)

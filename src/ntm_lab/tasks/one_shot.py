@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
+from ntm_lab.checks import one_of
 from ntm_lab.tasks.answers import Symbols
 from ntm_lab.tasks.base import BaseTask, checked_range
 from ntm_lab.tasks.images import Digits, Images
 from ntm_lab.tasks.images.base import choose, pick
 from ntm_lab.types import Batch, Difficulty
+
+LABELS = ("one_hot", "letters")
+LETTERS = 5  # of a label, and of the alphabet
 
 
 class OneShot(BaseTask):
@@ -38,16 +42,23 @@ class OneShot(BaseTask):
     Args:
         ways, shots: ranges, both ends inclusive.
         images: where images come from, see `ntm_lab.tasks.images`; by default `Digits`.
+        labels: ``one_hot``, as above. ``letters``: a label is a string of five letters out of five, one of 3,125, and a
+            step asks for all of its letters: k is then 25 in the inputs, and targets are (B, C · S, 5), 0 to 4.
     """
 
     def __init__(
-        self, ways: Sequence[int] = (5, 5), shots: Sequence[int] = (10, 10), images: Images | None = None
+        self,
+        ways: Sequence[int] = (5, 5),
+        shots: Sequence[int] = (10, 10),
+        images: Images | None = None,
+        labels: str = "one_hot",
     ) -> None:
         self.ranges = {"ways": checked_range("ways", ways, least=2), "shots": checked_range("shots", shots)}
         self.images = Digits() if images is None else images
-        self.labels = self.ranges["ways"][1]
-        self.answer = Symbols(self.labels)
-        self.input_size = self.images.pixels + self.labels
+        letters = one_of("task.labels", labels, LABELS) == "letters"
+        self.answer = Symbols(LETTERS, LETTERS) if letters else Symbols(self.ranges["ways"][1])
+        self.labels = self.answer.k**self.answer.count
+        self.input_size = self.images.pixels + self.answer.size
 
     def split(self, part: str) -> Self:
         super().split(part)
@@ -75,29 +86,44 @@ class OneShot(BaseTask):
         return self.layout(pick(images.flatten(0, 2), start + order), labels.gather(1, order // most_shots), lengths)
 
     def layout(self, images: Tensor, labels: Tensor, lengths: Tensor) -> Batch:
-        """The batch of given images (B, T, pixels) and labels (B, T), of which the first `lengths` (B,) count."""
+        """The batch of given images (B, T, pixels) and labels (B, T), of which the first `lengths` (B,) count.
+
+        A label is a number; its letters are the digits, the highest first.
+        """
         mask = torch.arange(labels.shape[1]) < lengths[:, None]  # (B, T)
-        before = pad(one_hot(labels, self.labels), (0, 0, 1, -1))  # (B, T, k), none before the first step
+        letters = labels.masked_fill(~mask, 0)[..., None] // self._powers() % self.answer.k  # (B, T, count)
+        before = pad(one_hot(letters, self.answer.k).flatten(-2), (0, 0, 1, -1))  # none before the first step
         inputs = torch.cat([images, before.to(images.dtype)], -1) * mask[..., None]
-        return Batch(inputs, labels.masked_fill(~mask, 0)[..., None], mask, lengths)
+        return Batch(inputs, letters, mask, lengths)
 
     def solve(self, batch: Batch) -> Tensor:
-        """Probabilities of the labels (B, T, k), of a learner that recognises classes perfectly: certain for a class it
-        has seen, uniform over the labels not yet given for a new one.
+        """Probabilities of the letters (B, T, count · k), of a learner that recognises classes perfectly: certain for a
+        class it has seen, for a new one those of a label that was not yet given.
 
         It takes from the targets which images are of one class, and the labels of earlier steps.
         """
-        labels = one_hot(batch.targets.squeeze(-1), self.labels)  # (B, T, k)
-        free = labels.cumsum(1) == labels  # (B, T, k): not given before this step
-        seen = ~free.gather(2, batch.targets)  # (B, T, 1)
-        return torch.where(seen, labels, free / free.sum(-1, keepdim=True))
+        letters = one_hot(batch.targets, self.answer.k)  # (B, T, count, k)
+        new = self._showing(batch) == 0  # (B, T)
+        given = pad(
+            (letters * new[..., None, None]).cumsum(1), (0, 0, 0, 0, 1, -1)
+        )  # (B, T, count, k): before the step
+        left = self.labels // self.answer.k - given  # labels not yet given that have this letter in this place
+        return torch.where(new[..., None, None], left / left.sum(-1, keepdim=True), letters).flatten(-2)
 
-    def groups(self, batch: Batch) -> tuple[list[str], Tensor]:
-        """How often the class of each step has been shown: the names ``showing_01``, ``showing_02``, … and the place of
-        every step's name among them, (B, T) int64, −1 in the padding."""
-        labels = one_hot(batch.targets.squeeze(-1), self.labels)  # (B, T, k)
-        index = (labels.cumsum(1).gather(2, batch.targets).squeeze(-1) - 1).masked_fill(~batch.mask, -1)
-        return [f"showing_{number:02d}" for number in range(1, int(index.max()) + 2)], index
+    def groups(self, batch: Batch) -> dict[str, Tensor]:
+        """By how often the class of a step has been shown: ``showing_01``, a guess, ``showing_02``, …"""
+        showing = self._showing(batch)
+        return {f"showing_{number + 1:02d}": showing == number for number in range(int(showing.max()) + 1)}
+
+    def _showing(self, batch: Batch) -> Tensor:
+        """How often the class of each step has been shown before, (B, T) int64; −1 in the padding."""
+        labels = (batch.targets * self._powers(batch.targets.device)).sum(-1)  # (B, T)
+        same = labels[:, :, None] == labels[:, None]  # (B, T, T)
+        return same.tril(-1).sum(2).masked_fill(~batch.mask, -1)
+
+    def _powers(self, device: torch.device | None = None) -> Tensor:
+        """What a letter counts in the number of its label, (count,) int64."""
+        return self.answer.k ** torch.arange(self.answer.count, device=device).flip(0)
 
     def _check_enough(self, ways: int, shots: int) -> None:
         if ways > self.labels:

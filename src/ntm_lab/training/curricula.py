@@ -6,7 +6,7 @@ A point is one difficulty, the value of every axis; the ranges of the task span 
 import itertools
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ import torch
 from ntm_lab.checks import at_least, not_negative, positive, share
 from ntm_lab.tasks.base import ShowsSettings
 from ntm_lab.tasks.difficulties import hardest
-from ntm_lab.types import Difficulty, Ranges, Task
+from ntm_lab.types import Curriculum, Difficulty, Ranges, Task
 
 
 def _uniform(ranges: Ranges, generator: torch.Generator) -> dict[str, int]:
@@ -22,7 +22,7 @@ def _uniform(ranges: Ranges, generator: torch.Generator) -> dict[str, int]:
     return {axis: int(torch.randint(low, high + 1, (), generator=generator)) for axis, (low, high) in ranges.items()}
 
 
-class Uniform(ShowsSettings):
+class Uniform(ShowsSettings, Curriculum):
     """Every point of the ranges is equally likely, always: how Graves trains, and a surprisingly strong benchmark."""
 
     measures_gain = False
@@ -58,7 +58,7 @@ class Fixed(Uniform):
         return dict(self.point)
 
 
-class Growing(ShowsSettings):
+class Growing(ShowsSettings, Curriculum):
     """Naive growth: from the easiest point one step harder (`Task.harder`) each time the current point is mastered.
 
     Mastered is: over the last `window` costs heard of the current point the mean is below `threshold`, in the unit of
@@ -127,7 +127,49 @@ class LookBackAndForward(LookBack):
         return self.task.ranges
 
 
-class PredictionGain(ShowsSettings):
+class Validated(ShowsSettings, Curriculum):
+    """Growth by validation: from the easiest point one step harder (`Task.harder`) when the current one is mastered.
+
+    Mastered is: at a validation the error rate is below `threshold` at the easiest of its difficulties that is at least
+    as hard as the current point. So what is learned by heart from few training sequences does not count. After
+    `patience` validations at a point (None: never) it goes on all the same. A share `mix` of the draws is uniform over
+    all points, those yet to come included.
+    """
+
+    measures_gain = False
+
+    def __init__(self, task: Task, threshold: float = 0.1, patience: int | None = 10, mix: float = 0.2) -> None:
+        self.task = task
+        self.threshold = positive("curriculum.threshold", threshold)
+        self.patience = None if patience is None else at_least("curriculum.patience", patience, 1)
+        self.mix = share("curriculum.mix", mix)
+        self.point = {axis: low for axis, (low, _) in task.ranges.items()}
+        self.heard = 0  # validations at this point
+
+    def draw(self, generator: torch.Generator) -> Difficulty:
+        if torch.rand((), generator=generator) < self.mix:
+            return _uniform(self.task.ranges, generator)
+        return dict(self.point)
+
+    def observe(self, difficulty: Difficulty, cost: float, cost_after: float | None = None) -> None:
+        """Nothing is learned from the cost."""
+
+    def validated(self, error_rates: Sequence[tuple[Difficulty, float]]) -> None:
+        self.heard += 1
+        as_hard = [rate for point, rate in error_rates if all(point[axis] >= low for axis, low in self.point.items())]
+        mastered = bool(as_hard) and as_hard[0] < self.threshold
+        if mastered or self.heard == self.patience:
+            self.point = dict(self.task.harder(self.point))
+            self.heard = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"point": dict(self.point), "heard": self.heard}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.point, self.heard = dict(state["point"]), state["heard"]
+
+
+class PredictionGain(ShowsSettings, Curriculum):
     """The points the network learns most from: Exp3.S on prediction gain, Graves et al. 2017 (arXiv 1704.03003).
 
     Each of the N points of the ranges is an arm of an adversarial bandit. Arm i has a log weight w_i, at first 0, and

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ntm_lab.checks import at_least, switch
 from ntm_lab.tasks.answers import check_targets
-from ntm_lab.tasks.difficulties import label, ladder, seeded
+from ntm_lab.tasks.difficulties import label, seeded
 from ntm_lab.types import Batch, Curriculum, Difficulty, Task
 
+MOST_RUNGS = 1000  # each is a batch of its own, and a column of the log
 VALIDATION_SEED = 1  # of all runs, so that they are validated on the same sequences
 
 
@@ -23,11 +24,14 @@ class Data(pl.LightningDataModule):
     An epoch of the trainer is one round: ``validate_every`` sequences, then a validation. All that decides the next
     batch (two generators and the curriculum) is saved with a checkpoint.
 
+    A batch is what one update of the weights sees. Where the trainer has several processes, or accumulates gradients,
+    all processes draw the same batches, and each computes its own part, or parts one after the other.
+
     Args:
         task: where sequences come from.
         curriculum: which difficulty they have.
         seed: of the training sequences and of the curriculum's choices.
-        batch_size: sequences a batch.
+        batch_size: sequences a batch, of all processes together.
         max_sequences: how many sequences training may see, rounded up to whole batches.
         mixed_lengths: draw a difficulty for every sequence, and pad, instead of one for the batch.
         validate_every: sequences between validations, rounded up to whole batches.
@@ -61,12 +65,13 @@ class Data(pl.LightningDataModule):
         self.sequence_generator = seeded(seed, "sequences")
         self.curriculum_generator = seeded(seed, "curriculum")
         self.drawn: list[Difficulty] = []  # of the last batch
+        self.parts: list[Batch] = []  # of the last batch, those that this process computes
         self.counts: Counter[str] = Counter()  # sequences drawn so far, by the label of their difficulty
 
         at_least("data.validation_sequences", validation_sequences, 1)
         generator = seeded(VALIDATION_SEED, "validation")
-        self.rungs = ladder(task, at_least("data.validation_rungs", validation_rungs, 1))
-        examples = task.split("testing")
+        self.rungs = task.rungs(at_least("data.validation_rungs", validation_rungs, 1, MOST_RUNGS))
+        examples = task.split("validation")
         self.validation = [examples.sample(validation_sequences, rung, generator) for rung in self.rungs]
         for batch in self.validation:
             check_targets(task, batch)
@@ -104,13 +109,61 @@ class Data(pl.LightningDataModule):
                 found[label(point)] = overlap
         return found
 
+    @property
+    def processes(self) -> int:
+        """Processes that share the work."""
+        return 1 if self.trainer is None else self.trainer.world_size
+
+    @property
+    def accumulated(self) -> int:
+        """Parts of a batch that this process computes one after the other."""
+        return 1 if self.trainer is None else self.trainer.accumulate_grad_batches
+
+    @property
+    def part_size(self) -> int:
+        """Sequences that the model computes at once."""
+        return self.batch_size // (self.processes * self.accumulated)
+
+    def check_parts(self, processes: int, accumulated: int) -> None:
+        """ValueError if a batch cannot be divided into equal parts."""
+        if self.batch_size % (processes * accumulated):
+            raise ValueError(
+                f"data.batch_size={self.batch_size}: must be a multiple of {processes * accumulated}, "
+                f"{processes} processes × trainer.accumulate_grad_batches={accumulated}"
+            )
+
+    def setup(self, stage: str) -> None:
+        self.check_parts(self.processes, self.accumulated)
+
     def train_dataloader(self) -> "Batches":
         assert self.trainer is not None
+        begun = self.trainer.global_step % self.round_steps  # of a round in which an earlier run ended
         left = self.total_steps - self.trainer.global_step
-        return Batches(max(1, min(self.round_steps, left)), lambda _: self.next_batch())
+        steps = max(1, min(self.round_steps, begun + left))
+        return Batches(steps * self.accumulated, self._next_part)
+
+    def _next_part(self, index: int) -> Batch:
+        """The part of a batch that this process computes next; the first one draws the batch."""
+        if not index % self.accumulated:
+            parts = _divide(self.next_batch(), self.processes * self.accumulated)
+            self.parts = parts[self._rank :: self.processes]
+        return self.parts[index % self.accumulated]
+
+    def in_order(self, costs: Tensor) -> Tensor:
+        """The costs (P, B / P) of a batch, one row from each of P processes, in the order of its sequences (B,)."""
+        return costs.unflatten(1, (self.accumulated, -1)).transpose(0, 1).flatten()
 
     def val_dataloader(self) -> "Batches":
-        return Batches(len(self.validation), self.validation.__getitem__)
+        return Batches(len(self.validation), self._validation_part)
+
+    def _validation_part(self, index: int) -> Batch:
+        """The process's own part; all of it where it cannot be divided, which leaves means as they are."""
+        batch = self.validation[index]
+        return batch if len(batch.inputs) % self.processes else _divide(batch, self.processes)[self._rank]
+
+    @property
+    def _rank(self) -> int:
+        return 0 if self.trainer is None else self.trainer.global_rank
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -127,6 +180,13 @@ class Data(pl.LightningDataModule):
         self.counts = Counter(state_dict["counts"])
 
 
+def _divide(batch: Batch, count: int) -> list[Batch]:
+    """Equal parts of a batch, in its order."""
+    if count == 1:
+        return [batch]
+    return [Batch(*parts) for parts in zip(*(part.chunk(count) for part in batch), strict=True)]
+
+
 class Batches:
     """An iterable of known length. The trainer fetches no batch ahead of time from it: one fetched ahead would be drawn
     before the curriculum has heard of the batch before it, and would be lost to a checkpoint."""
@@ -140,3 +200,10 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         return map(self.draw, range(self.count))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Empty, since `Data` saves what decides the next batch: a round may be left and taken up at any step."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """There is nothing to load."""

@@ -14,7 +14,7 @@ from ntm_lab.tasks.answers import accuracy, by_group
 from ntm_lab.tasks.difficulties import label
 from ntm_lab.training.data import Data
 from ntm_lab.training.metrics import SequenceMeans
-from ntm_lab.training.nonfinite import stop_nonfinite
+from ntm_lab.training.nonfinite import NonFiniteError, stop_nonfinite
 from ntm_lab.training.optim import Schedule
 from ntm_lab.types import Batch, Kind, SequenceModel
 
@@ -40,7 +40,10 @@ class Learner(pl.LightningModule):
 
     The run ends when the validation cost stays below ``stop_at_cost`` (None: never) and the schedule has finished.
     Everything it logs is an average over the steps since the last time, against the number of sequences seen; the
-    columns ``step`` and ``seconds`` (of training alone) allow the other two axes.
+    columns ``step`` and ``seconds`` (of training alone) allow the other two axes. Callbacks can monitor what a
+    validation logs, such as ``val/cost``.
+
+    Several processes compute parts of every batch; costs, measures and gradients are those of the whole batch.
 
     Args:
         model: a SequenceModel.
@@ -54,8 +57,6 @@ class Learner(pl.LightningModule):
     """
 
     model: SequenceModel
-    sums: Tensor  # of the answer's measures, penalty, gradient norm and steps since the last logging
-    largest_gradient_norm: Tensor  # of the whole run, before clipping
 
     def __init__(
         self,
@@ -74,8 +75,8 @@ class Learner(pl.LightningModule):
         self.model = model
         self.data = data
         self.answer = data.task.answer
-        self.costs = torch.zeros(0)  # of the sequences of the last batch
-        self.batch = data.validation[0]  # the last batch, once there is one
+        self.costs: list[Tensor] = []  # of the last batch, of each part that this process computed
+        self.batch = data.validation[0]  # the last part of a batch, once there is one
         self.optimizer = optimizer
         self.schedule = schedule
         self.clip = clip
@@ -85,15 +86,17 @@ class Learner(pl.LightningModule):
         self.log_every = at_least("log_every", log_every, 1)
         self.metrics = nn.ModuleList(SequenceMeans(self.answer) for _ in data.rungs)
         self.groups: dict[str, Tensor] = {}  # of the validation under way: right and scored answers, (2,) each
-        self.register_buffer("sums", torch.zeros(len(self._logged()) + 1, dtype=torch.float64), persistent=False)
-        self.register_buffer("largest_gradient_norm", torch.zeros(()), persistent=False)
+        # No buffers, which would take the precision of the weights, and of another process.
+        self.sums = torch.zeros(len(self._logged()) + 1, dtype=torch.float64)  # since the last logging; and the steps
+        self.largest_gradient_norm = torch.zeros(())  # of the whole run, before clipping
         self.passes = 0  # validations in a row below stop_at_cost
         self.seconds = 0.0  # of training alone, up to the last validation
         self.solved_since: tuple[int, float] | None = None  # sequences and seconds; solved at all validations since
         self.round_started: float | None = None
         self.optimum = [self._mean_optimum(batch) for batch in data.validation]
         worst = [self.answer.worst(batch.targets, batch.mask).double().mean() for batch in data.validation]
-        self.worst = float(sum(worst)) / len(worst)  # what errors are a share of, a sequence
+        self.worst_of_rungs = [float(mean) for mean in worst]  # what errors are a share of, a sequence
+        self.worst = float(sum(worst)) / len(worst)
         self.latest: dict[str, float] = {}  # the newest value of everything logged
 
     @property
@@ -106,13 +109,53 @@ class Learner(pl.LightningModule):
         """Whether the run may end: the validation cost stays below the mark and the schedule has finished."""
         return self.passes >= PATIENCE and self.stop_at_cost is not None and self.schedule.finished
 
+    @property
+    def monitored(self) -> list[str]:
+        """What a validation logs that callbacks can monitor."""
+        names = [*(measure.logged for measure in self.answer.measures), self.answer.error_rate, "optimum"]
+        return [f"val/{name}" for name in names]
+
     def configure_optimizers(self) -> Any:
         return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": self.schedule, "interval": "step"}}
 
     # Training
 
+    def setup(self, stage: str) -> None:
+        """Before a checkpoint is loaded, so that it is loaded in the precision that it was saved in."""
+        self.trainer.precision_plugin.convert_module(self)
+
+    def on_fit_start(self) -> None:
+        self.sums = self.sums.to(self.device)
+        self.largest_gradient_norm = self.largest_gradient_norm.to(self.device)
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Run a batch of the easiest sequences forward and backward, and forget it.
+
+        A backend compiles its kernels, or loads them, for the types and sizes that it meets: before the clock starts,
+        as that is not training.
+        """
+        easiest, size = self.data.validation[0], self.data.part_size
+        batch = self.as_trained(Batch(*(part[torch.arange(size) % len(easiest.inputs)] for part in easiest)))
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            signals = self.model.trace(
+                batch.inputs, lengths=uneven_lengths(batch), signals=self._wanted(self.penalties)
+            )
+        weights = [part for part in self.model.parameters() if part.requires_grad]
+        torch.autograd.grad(signals["logits"].sum(), weights, allow_unused=True)
+
+    def as_trained(self, batch: Batch) -> Batch:
+        """A batch on the device and in the precision of training."""
+        converted: Batch = self.trainer.precision_plugin.convert_input(batch)
+        return self.trainer.strategy.batch_to_device(converted)
+
     def on_train_start(self) -> None:
-        self.trainer.should_stop = self.solved  # a finished run that is resumed does not train on
+        self._end_if_solved()  # a finished run that is resumed does not train on
+
+    def _end_if_solved(self) -> None:
+        """Others may have asked for the end already, and nobody takes that back."""
+        if self.solved:
+            self.trainer.should_stop = True
 
     def on_train_epoch_start(self) -> None:
         self.round_started = time.perf_counter()
@@ -121,18 +164,21 @@ class Learner(pl.LightningModule):
         shares = {term: self.schedule.descent if term.once_learned else 1.0 for term in self.penalties}
         acting = {term: share for term, share in shares.items() if share}
         signals = self.model.trace(batch.inputs, lengths=uneven_lengths(batch), signals=self._wanted(acting))
+        signals = {name: widened(signal) for name, signal in signals.items()}
         costs = self.answer.cost(signals["logits"], batch.targets, batch.mask)
         penalty = sum(
             (share * term(self._wanted_of(term, signals), batch) for term, share in acting.items()), costs.new_zeros(())
         )
         loss = costs.mean() + penalty
-        if not loss.isfinite():
+        if self.data.processes == 1 and not loss.isfinite():  # others hear of it by the gradient
             self._stop_nonfinite(f"loss is {loss.item()}", batch)
-        self.costs = costs.detach()
+        if not batch_idx % self.data.accumulated:
+            self.costs.clear()
+        self.costs.append(costs.detach())
         with torch.no_grad():
             counts = self.answer.counts(signals["logits"], batch.targets, batch.mask)
-        means = (self.costs.mean().double(), *(count.double().mean() for count in counts.values()))
-        self.sums[:-2] += torch.stack((*means, penalty.detach().double()))
+        means = (self.costs[-1].mean().double(), *(count.double().mean() for count in counts.values()))
+        self.sums[:-2] += torch.stack((*means, penalty.detach().double())) / self.data.accumulated
         self.batch = batch
         return loss
 
@@ -141,23 +187,37 @@ class Learner(pl.LightningModule):
     ) -> None:
         norm = self.clip(self.model.parameters())
         if not norm.isfinite():
+            if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+                return  # float16: this step is skipped, and the next one scaled down
             self._stop_nonfinite(f"gradient norm is {norm.item()}", self.batch)
         self.sums[-2] += norm
         self.largest_gradient_norm = torch.maximum(self.largest_gradient_norm, norm)
         self.sums[-1] += 1
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        costs_after = None
-        if self.data.curriculum.measures_gain:
-            with torch.no_grad():
-                logits, _ = self.model(batch.inputs, lengths=uneven_lengths(batch))
-                costs_after = self.answer.cost(logits, batch.targets, batch.mask)
-        self.data.observe(self.costs, costs_after)
-        if (batch_idx + 1) % self.log_every == 0:
+        if (batch_idx + 1) % self.data.accumulated:
+            return  # the batch has more parts
+        costs_after = self._costs_now() if self.data.curriculum.measures_gain else None
+        self.data.observe(self._of_all(self.costs), None if costs_after is None else self._of_all(costs_after))
+        if (batch_idx + 1) // self.data.accumulated % self.log_every == 0:
             self._log_training()
 
+    @torch.no_grad()
+    def _costs_now(self) -> list[Tensor]:
+        """What the last batch would cost after the update."""
+        costs = []
+        for part in map(self.as_trained, self.data.parts):
+            logits, _ = self.model(part.inputs, lengths=uneven_lengths(part))
+            costs.append(self.answer.cost(widened(logits), part.targets, part.mask))
+        return costs
+
+    def _of_all(self, costs: list[Tensor]) -> Tensor:
+        """The costs (B,) of a batch of which each process has computed parts."""
+        own = torch.cat(costs)
+        return own if self.data.processes == 1 else self.data.in_order(_gather(own))
+
     def _log_training(self) -> None:
-        *sums, steps = self.sums.tolist()
+        *sums, steps = self.trainer.strategy.reduce(self.sums, reduce_op="mean").tolist()
         if not steps:
             return
         values = {f"train/{name}": total / steps for name, total in zip(self._logged(), sums, strict=True)}
@@ -168,16 +228,21 @@ class Learner(pl.LightningModule):
         self.log_now(values)
 
     def log_now(self, values: Mapping[str, float]) -> None:
-        """Write values to every logger, at the number of sequences seen."""
-        running = 0.0 if self.round_started is None else time.perf_counter() - self.round_started
+        """Write values to every logger, at the number of sequences seen; the time it takes is no training."""
+        begun = time.perf_counter()
+        running = 0.0 if self.round_started is None else begun - self.round_started
         self.latest.update(values)
         progress = {"step": float(self.trainer.global_step), "seconds": self.seconds + running}
         for logger in self.loggers:
             logger.log_metrics({**progress, **values}, step=self.sequences)
+        if self.round_started is not None:
+            self.round_started += time.perf_counter() - begun
 
     # Validation
 
     def on_validation_start(self) -> None:
+        if self.trainer.sanity_checking:
+            return
         if self.round_started is not None:
             self.seconds += time.perf_counter() - self.round_started
             self.round_started = None
@@ -185,36 +250,60 @@ class Learner(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         logits, _ = self.model(batch.inputs, lengths=uneven_lengths(batch))
+        logits = widened(logits)
         cast(SequenceMeans, self.metrics[batch_idx]).update(logits, batch.targets, batch.mask)
         for name, counts in by_group(self.data.task, logits, batch).items():
             self.groups[name] = self.groups.get(name, 0) + counts.sum(0)
 
     def on_validation_epoch_end(self) -> None:
-        results = []
-        for metrics in cast(Iterable[SequenceMeans], self.metrics):
-            results.append({name: float(value) for name, value in metrics.compute().items()})
+        results = {}
+        for rung, metrics in zip(self.data.rungs, cast(Iterable[SequenceMeans], self.metrics), strict=True):
+            if metrics.sequences:  # not all are, in a trial of a few batches
+                results[label(rung)] = {name: float(value) for name, value in metrics.compute().items()}
             metrics.reset()
-        overall = {name: sum(result[name] for result in results) / len(results) for name in results[0]}
+        groups = {name: self.trainer.strategy.reduce(counts, reduce_op="sum") for name, counts in self.groups.items()}
+        self.groups.clear()
+        if self.trainer.sanity_checking:
+            return
+        overall = {name: _mean([result[name] for result in results.values()]) for name in next(iter(results.values()))}
         error_rate = overall[self.answer.errors.logged] / self.worst
         overall[self.answer.error_rate] = error_rate
-        overall["optimum"] = sum(self.optimum) / len(self.optimum)
+        overall["optimum"] = _mean(self.optimum)
         values = {f"val/{name}": value for name, value in overall.items()}
-        for rung, result in zip(self.data.rungs, results, strict=True):
-            values.update({f"val_{name}/{label(rung)}": value for name, value in result.items()})
-        values.update({f"val_accuracy/{name}": value for name, value in accuracy(self.groups).items()})
-        self.groups.clear()
+        self.log_dict(values, logger=False, sync_dist=True)  # for callbacks
+        for name, result in results.items():
+            values.update({f"val_{measure}/{name}": value for measure, value in result.items()})
+        values.update({f"val_accuracy/{name}": value for name, value in accuracy(groups).items()})
         self.log_now(values)
         if not math.isfinite(overall["cost"]) or not all(part.isfinite().all() for part in self.model.parameters()):
             self._stop_nonfinite(f"validation cost is {overall['cost']}", self.batch)
+        if self._in_turn:
+            self._hear(results, overall, error_rate)
 
-        self.schedule.observe(overall | {"error_rate": error_rate})
+    @property
+    def _in_turn(self) -> bool:
+        """Whether a validation ends a round. A sudden end has one too, which nobody hears: the run goes on as if there
+        had been no end."""
+        step = self.trainer.global_step
+        return not (self.trainer.should_stop and step % self.data.round_steps and step < self.data.total_steps)
+
+    def _hear(
+        self, results: Mapping[str, Mapping[str, float]], overall: Mapping[str, float], error_rate: float
+    ) -> None:
+        self.schedule.observe({**overall, "error_rate": error_rate})
+        rates = [
+            (rung, results[label(rung)][self.answer.errors.logged] / worst)
+            for rung, worst in zip(self.data.rungs, self.worst_of_rungs, strict=True)
+            if label(rung) in results
+        ]
+        self.data.curriculum.validated(rates)
         if error_rate >= self.answer.solved:
             self.solved_since = None
         elif self.solved_since is None:
             self.solved_since = (self.sequences, self.seconds)
         below = self.stop_at_cost is not None and overall["cost"] < self.stop_at_cost
         self.passes = self.passes + 1 if below else 0
-        self.trainer.should_stop = self.solved
+        self._end_if_solved()
 
     # What goes into the penalties and the log
 
@@ -261,7 +350,27 @@ class Learner(pl.LightningModule):
 
     def _stop_nonfinite(self, what: str, batch: Batch) -> None:
         step = self.trainer.global_step + self.training  # while training, the step under way
+        if self.data.processes > 1:  # all come here
+            batch = Batch(*(_gather(part).flatten(0, 1) for part in batch))
+        if not self.trainer.is_global_zero:
+            raise NonFiniteError(what)
         stop_nonfinite(f"{what} at step {step}", self.model, batch, self.trainer.default_root_dir)
+
+
+def widened(values: Tensor) -> Tensor:
+    """Values of half precision in float32, in which costs are added up."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def _gather(part: Tensor) -> Tensor:
+    """A tensor of the same shape from each of P processes -> (P, …)."""
+    parts = [torch.empty_like(part) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(parts, part)
+    return torch.stack(parts)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def uneven_lengths(batch: Batch) -> Tensor | None:

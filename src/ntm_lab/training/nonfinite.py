@@ -1,5 +1,6 @@
 """What to do when a number is no longer one: find where it began, keep the evidence, stop."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -8,7 +9,15 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils import _pytree as pytree
 
-from ntm_lab.types import Batch, SequenceModel
+from ntm_lab.types import Batch, Kind, SequenceModel
+
+AXES: dict[Any, Sequence[str]] = {  # of a signal at one step, as far as they are worth naming
+    Kind.WEIGHTING: ("head", "slot"),
+    Kind.USAGE: ("slot",),
+    Kind.MEMORY: ("slot",),
+    Kind.MATRIX: ("slot",),
+    **dict.fromkeys((Kind.GATE, Kind.SCALAR, Kind.VECTOR, Kind.DISTRIBUTION), ("head",)),
+}
 
 
 class NonFiniteError(RuntimeError):
@@ -17,7 +26,7 @@ class NonFiniteError(RuntimeError):
 
 def stop_nonfinite(what: str, model: SequenceModel, batch: Batch, folder: str | Path) -> NoReturn:
     """Save the batch to ``folder/nonfinite_batch.pt`` and raise NonFiniteError, which says where it began: the signal
-    with its step, the module, and the parameter."""
+    with its step and slot, the module, and the parameter."""
     path = Path(folder) / "nonfinite_batch.pt"
     torch.save(batch._asdict(), path)
     raise NonFiniteError(
@@ -29,23 +38,47 @@ def stop_nonfinite(what: str, model: SequenceModel, batch: Batch, folder: str | 
 
 @torch.no_grad()
 def first_signal(model: SequenceModel, batch: Batch) -> str:
-    """The signal in which it began, such as ``sharpness at step 3 of sequence 1`` (both count from 0), or ``none``.
+    """The signal in which it began, such as ``write_weighting at step 3 of sequence 1, head 0, slot 5``, or ``none``.
 
-    The sequence is the one with the earliest such step, and the signal that step's first in the order of
-    computation. Sequence by sequence, since all signals of a whole batch may not fit.
+    All count from 0. The sequence is the one with the earliest such step, and the signal that step's first in the order
+    of computation. What is finite by the equations, and not by the fast backend, is said to be so.
     """
-    order = [*model.signals, "logits"]
-    found: list[tuple[int, int, int]] = []  # step, sequence, place in the order
+    of_equations = _earliest(model, batch, [*model.signals])  # with the memory, which no fast backend keeps
+    kept = [name for name, kind in model.signals.items() if kind != Kind.MEMORY]
+    if of_equations is not None or len(kept) == len(model.signals):
+        return of_equations or "none"
+    of_backend = _earliest(model, batch, kept)
+    return "none" if of_backend is None else f"{of_backend} (of the fast backend; by the equations all are finite)"
+
+
+def _earliest(model: SequenceModel, batch: Batch, names: Sequence[str]) -> str | None:
+    """Sequence by sequence, since all signals of a whole batch may not fit."""
+    order = [*names, "logits"]
+    found: list[tuple[int, int, int, str]] = []  # step, sequence, place in the order, where in the signal
     for sequence, length in enumerate(batch.lengths.tolist()):
-        signals = model.trace(batch.inputs[sequence : sequence + 1, :length])
+        signals = model.trace(batch.inputs[sequence : sequence + 1, :length], signals=names)
         for place, name in enumerate(order):
-            spoilt = ~signals[name][0].flatten(1).isfinite().all(1)  # (T,)
-            if spoilt.any():
-                found.append((int(spoilt.int().argmax()), sequence, place))
+            spoilt = ~signals[name][0].isfinite()  # (T, …)
+            steps = spoilt.flatten(1).any(1)
+            if steps.any():
+                step = int(steps.int().argmax())
+                found.append((step, sequence, place, _within(spoilt[step], AXES.get(model.signals.get(name), ()))))
     if not found:
-        return "none"
-    step, sequence, place = min(found)
-    return f"{order[place]} at step {step} of sequence {sequence}"
+        return None
+    step, sequence, place, where = min(found)
+    return f"{order[place]} at step {step} of sequence {sequence}{where}"
+
+
+def _within(spoilt: Tensor, axes: Sequence[str]) -> str:
+    """The first place on each axis that has several, or that it is all of them."""
+    words = ""
+    for axis in axes:
+        along = spoilt.flatten(1).any(1) if spoilt.dim() > 1 else spoilt
+        place = int(along.int().argmax())
+        if len(along) > 1:
+            words += f", all {axis}s" if along.all() else f", {axis} {place}"
+        spoilt = spoilt[place]
+    return words
 
 
 def first_module(model: SequenceModel, batch: Batch) -> str:

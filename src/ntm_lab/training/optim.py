@@ -156,6 +156,11 @@ class Schedule(LRScheduler, ABC):
     def finished(self) -> bool:
         """Whether the schedule has nothing more to do, so that the run may stop."""
 
+    @property
+    def finishes_at(self) -> int | None:
+        """After how many sequences the schedule will be `finished`, as it stands; None where nobody knows yet."""
+        return None
+
     @abstractmethod
     def factor(self) -> float:
         """What the learning rates are multiplied by now."""
@@ -195,6 +200,10 @@ class Cosine(Schedule):
     @property
     def finished(self) -> bool:
         return self.seen >= self.max_sequences
+
+    @property
+    def finishes_at(self) -> int:
+        return self.max_sequences
 
     def factor(self) -> float:
         descent = (self.seen / self.max_sequences - self.hold) / (1 - self.hold)
@@ -245,6 +254,10 @@ class HoldThenCosine(Schedule):
     @property
     def finished(self) -> bool:
         return self.complete
+
+    @property
+    def finishes_at(self) -> int | None:
+        return None if self.learned_at is None else self.learned_at + self.sequences
 
     def factor(self) -> float:
         return _half_cosine(self.descent, self.final)

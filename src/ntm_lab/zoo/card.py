@@ -2,9 +2,11 @@
 
 ``model.safetensors`` holds the weights in float32, ``card.json`` plain values: what the model is, the part of the
 config that builds it and its task, the other packages whose classes that names, the command that trained it, what
-training took, and a test on fresh sequences. Neither can hold code; `ntm_lab.zoo.trust` says what a card may build.
+training took, a test on fresh sequences, and the digest of the weights. Neither can hold code; `ntm_lab.zoo.trust` says
+what a card may build.
 """
 
+import hashlib
 import json
 import math
 import shlex
@@ -12,18 +14,35 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
+from ntm_lab.files import read_json
+from ntm_lab.runs.config import shortened
 from ntm_lab.zoo.legacy import modern_config, modern_weights
 from ntm_lab.zoo.trust import check, packages
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
 TEST_SEED = 2  # of the sequences that train.py tests on: the default of `evaluate`
 COUNTED = ("seed", "parameters", "sequences", "seconds", "versions", "test")  # as in a run's results.json
-KEYS = ("name", "task", "model", "controller", "packages", "command", "config", "test_seed", *COUNTED)
+KINDS: dict[str, Any] = {  # what a card has
+    "name": str,
+    "task": str,
+    "model": str,
+    "controller": str | None,
+    "packages": dict,
+    "command": str,
+    "config": dict,
+    "test_seed": int,
+    "seed": int,
+    "parameters": int,
+    "sequences": int,
+    "seconds": float | int,
+    "versions": dict,
+    "test": list,
+}
 PARTS = ("task", "model")  # of the config
+DIGEST = "sha256"  # of the file of the weights; cards of older versions have none
 
 Card = dict[str, Any]
 
@@ -34,7 +53,7 @@ def is_packaged(folder: Path) -> bool:
 
 
 def make_card(config: Mapping[str, Any], results: Mapping[str, Any]) -> Card:
-    """The card of a run, from its resolved config and its results: ``KEYS``.
+    """The card of a run, from its resolved config and its results: ``KINDS``.
 
     The name is task, model and controller (if there is one), e.g. ``repeat-copy-ntm-lstm``. ``packages`` has the
     versions of the other packages whose classes are needed. ``sequences`` and ``seconds`` are of training, ``test`` the
@@ -59,15 +78,16 @@ def make_card(config: Mapping[str, Any], results: Mapping[str, Any]) -> Card:
 
 
 def write(folder: Path, card: Card, weights: Mapping[str, Tensor]) -> None:
-    """Write both files, the weights by the names of the model's ``state_dict``.
+    """Write both files, the weights by the names of the model's ``state_dict``, their digest into the card.
 
     Raises ValueError, before anything is written, for a card from which nobody could build the model.
     """
     check_card(folder, card, trust=[*card["packages"]])
     folder.mkdir(parents=True, exist_ok=True)
     plain = {name: value.detach().float().cpu().contiguous() for name, value in weights.items()}
-    (folder / WEIGHTS).write_bytes(save(plain))  # a file of `save_file` is closed to all other users
-    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n")
+    content = save(plain)
+    (folder / WEIGHTS).write_bytes(content)  # a file of `save_file` is closed to all other users
+    (folder / CARD).write_text(json.dumps(card | {DIGEST: hashlib.sha256(content).hexdigest()}, indent=2) + "\n")
 
 
 def read_card(folder: Path) -> Card:
@@ -78,14 +98,14 @@ def read_card(folder: Path) -> Card:
     if not (folder / CARD).is_file():
         raise FileNotFoundError(f"{folder} is not the folder of a trained model: it has no {CARD}")
     try:
-        card = json.loads((folder / CARD).read_text())
+        card = read_json(folder / CARD)
         damage = _damage(card)
         if not damage:
             card["config"] |= {part: modern_config(card["config"][part]) for part in PARTS}
     except (ValueError, RecursionError) as error:
         damage = str(error)
     if damage:
-        raise ValueError(f"{folder}: its {CARD} is damaged ({damage})")
+        raise ValueError(shortened(f"{folder}: its {CARD} is damaged ({damage})"))
     return card
 
 
@@ -93,13 +113,21 @@ def _damage(card: Any) -> str:
     """What is wrong with a card; empty for a sound one, which has packages now if it is older than they are."""
     if not isinstance(card, dict):
         return "it is no mapping"
-    if not isinstance(card.setdefault("packages", {}), dict):
-        return "its packages are no mapping"
-    absent = [key for key in KEYS if key not in card or (key == "test" and not card[key])]
+    card.setdefault("packages", {})
+    absent = [key for key in KINDS if key not in card or (key == "test" and not card[key])]
     if not absent:
         config = card["config"] if isinstance(card["config"], dict) else {}
         absent = [f"config.{part}" for part in PARTS if part not in config]
-    return f"it has no {', no '.join(absent)}" if absent else ""
+    if absent:
+        return f"it has no {', no '.join(absent)}"
+    wrong = [key for key, kind in KINDS.items() if not isinstance(card[key], kind)]
+    rows = [] if wrong else [row for row in card["test"] if not _is_row(row)]
+    return f"its {(wrong or ['test'])[0]} is of another kind" if wrong or rows else ""
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it is a row of `evaluate`."""
+    return isinstance(row, dict) and isinstance(row.get("difficulty"), dict) and isinstance(row.get("n"), int)
 
 
 def check_card(folder: Path, card: Card, trust: str | Collection[str] = ()) -> None:
@@ -108,17 +136,21 @@ def check_card(folder: Path, card: Card, trust: str | Collection[str] = ()) -> N
     try:
         check([card["config"][part] for part in PARTS], trust)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{folder}: {error}") from error
+        raise ValueError(shortened(f"{folder}: {error}")) from error
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The weights in a folder, by name; FileNotFoundError if there are none, ValueError if the file is damaged."""
+def read_weights(folder: Path, card: Card) -> dict[str, Tensor]:
+    """The weights in a folder, by name; FileNotFoundError if there are none, ValueError if they are damaged."""
     if not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"{folder} is not the folder of a trained model: it has no {WEIGHTS}")
+    content = (folder / WEIGHTS).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if card.get(DIGEST, digest) != digest:
+        raise ValueError(f"{folder}: its {WEIGHTS} is damaged, it is not the file that its {CARD} was written with")
     try:
-        return modern_weights(load_file(folder / WEIGHTS))
-    except SafetensorError as error:
-        raise ValueError(f"{folder}: its {WEIGHTS} is damaged ({error})") from error
+        return modern_weights(load(content))
+    except Exception as error:  # what is damaged may raise anything
+        raise ValueError(shortened(f"{folder}: its {WEIGHTS} is damaged ({error})")) from error
 
 
 def size_in_bytes(folder: Path) -> int:

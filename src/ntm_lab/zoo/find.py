@@ -1,21 +1,34 @@
 """Where a trained model is, and what is in it: the models of the package, those given away, and runs."""
 
-import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from ntm_lab.runs.config import CONFIG
+from ntm_lab.files import read_json, read_yaml_text
+from ntm_lab.runs.config import CONFIG, shortened
 from ntm_lab.runs.folder import CHECKPOINT, RESULTS
-from ntm_lab.runs.resume import DAMAGED, differing
+from ntm_lab.runs.resume import differing, is_state
+from ntm_lab.runs.sizes import check_fits
+from ntm_lab.training.checkpoints import read_checkpoint
 from ntm_lab.types import SequenceModel, Task
 from ntm_lab.zoo import shipped
-from ntm_lab.zoo.card import CARD, PARTS, Card, check_card, is_packaged, make_card, read_card, read_weights, write
+from ntm_lab.zoo.card import (
+    CARD,
+    DIGEST,
+    PARTS,
+    Card,
+    check_card,
+    is_packaged,
+    make_card,
+    read_card,
+    read_weights,
+    write,
+)
 from ntm_lab.zoo.legacy import modern_config, modern_weights
 from ntm_lab.zoo.trust import build
 
@@ -61,13 +74,14 @@ def find(source: str | Path, slots: int | None = None, trust: str | Collection[s
             node["backend"] = "auto"  # here need not be what was there
     try:
         task, make_model = (build(config[part], trust) if packaged else instantiate(config[part]) for part in PARTS)
+        check_fits({part: config[part] for part in PARTS}, task, make_model)
         model: SequenceModel = make_model(task.input_size, task.output_size)
     except Exception as error:  # what is built from other people's values may raise anything
         cause = " ".join(str(error.__cause__ or error).split())
-        raise ValueError(f"{folder}: no model can be built from its config ({cause})") from error
+        raise ValueError(shortened(f"{folder}: no model can be built from its config ({cause})")) from error
     unlike = differing(model.state_dict(), weights)
     if unlike:
-        raise ValueError(f"{folder}: its weights are of another model than its config: {unlike} differ")
+        raise ValueError(shortened(f"{folder}: its weights are of another model than its config: {unlike} differ"))
     model.load_state_dict(weights)
     if slots is not None:
         model.resize(slots)
@@ -87,26 +101,28 @@ def locate(source: str | Path) -> Path:
         name = short.get(source, source)
         if name in known:
             return shipped.FOLDER / name
-    if Path(source).is_dir():
-        return Path(source)
+    with suppress(OSError):  # such as of a name that is too long for a file
+        if Path(source).is_dir():
+            return Path(source)
     raise FileNotFoundError(
-        f"{source}: there is no such folder, and no model of that name comes with ntm_lab; those are "
+        f"{shortened(str(source))}: there is no such folder, and no model of that name comes with ntm_lab; those are "
         f"{', '.join(sorted({*known, *short})) or 'none'}"
     )
 
 
 def card_of(trained: Trained) -> Card:
-    """The card of a trained model: that which came with it, or one made from the results of a run that has ended.
+    """The card of a trained model: that which came with it, or one made from the results of a run that has ended;
+    without the digest of the weights, which belongs to a file.
 
     Raises FileNotFoundError if the run has not ended, ValueError if no card can be made of its files.
     """
     if is_packaged(trained.folder):
-        return read_card(trained.folder)
+        return {key: value for key, value in read_card(trained.folder).items() if key != DIGEST}
     results = trained.folder / RESULTS
     if not results.is_file():
         raise FileNotFoundError(f"{trained.folder} has no {RESULTS}: a card is made of a run that has ended")
     try:
-        return make_card(trained.config, json.loads(results.read_text()))
+        return make_card(trained.config, read_json(results))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{trained.folder}: no card can be made of it ({error})") from error
 
@@ -123,8 +139,9 @@ def give_away(source: str | Path, folder: str | Path) -> Path:
 
 def _given_away(folder: Path, trust: str | Collection[str]) -> tuple[Config, Mapping[str, Tensor]]:
     """Config and weights of a model with a card, which may name classes of trusted packages only."""
-    card, weights = read_card(folder), read_weights(folder)
+    card = read_card(folder)
     check_card(folder, card, trust)
+    weights = read_weights(folder, card)
     choices = {group: card[group] for group in ("task", "model", "controller") if card[group] is not None}
     return {"choices": choices, **{part: card["config"][part] for part in PARTS}}, weights
 
@@ -135,16 +152,16 @@ def _left_by_run(folder: Path) -> tuple[Config, Mapping[str, Tensor]]:
         if not (folder / part).is_file():
             raise FileNotFoundError(f"{folder} is not the folder of a run: it has no {part} (and no {CARD})")
     try:
-        config: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
+        config: Any = OmegaConf.to_container(OmegaConf.create(read_yaml_text(folder / CONFIG)))
         assert isinstance(config, dict) and {*PARTS} <= {*config}, "it has no task and model"
         config |= {part: modern_config(config[part]) for part in PARTS}
     except Exception as error:
-        raise ValueError(f"{folder}: its {CONFIG} cannot be read ({error})") from error
+        raise ValueError(f"{folder}: its {CONFIG} cannot be read ({' '.join(str(error).split())})") from error
     try:
-        checkpoint = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
-        state = dict(dict(checkpoint)["state_dict"])
-        weights = {name.removeprefix("model."): part for name, part in state.items() if name.startswith("model.")}
-        assert all(isinstance(part, Tensor) for part in weights.values()), "not all are tensors"
-    except (*DAMAGED, AssertionError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder}: its {CHECKPOINT} is damaged or only half written") from error
+        state = read_checkpoint(folder / CHECKPOINT).get("state_dict")
+        if not is_state(state):
+            raise ValueError("is damaged: it has no weights")
+    except ValueError as error:
+        raise ValueError(f"{folder}: its {CHECKPOINT} {error}") from error
+    weights = {name.removeprefix("model."): part for name, part in state.items() if name.startswith("model.")}
     return config, modern_weights(weights)

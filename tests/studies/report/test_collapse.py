@@ -13,7 +13,7 @@ import pytest
 from ntm_lab.studies.report import collapse, collapse_table
 from ntm_lab.studies.report.collapse import STUDY
 from ntm_lab.studies.report.collapse_table import LENGTHS, of_part
-from ntm_lab.studies.study import MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW
+from ntm_lab.studies.study import IN_PART, NOT_REPRODUCED, REPRODUCED, TOO_FEW
 
 SLOTS = 16
 UNIFORM, SHARP = math.log2(SLOTS), 0.5
@@ -88,8 +88,8 @@ def made(report: Sequence[bool], kept: Sequence[int] = (), healthy: int = 5) -> 
     ("table", "outcome"),
     [
         pytest.param(made([True] * 6, kept=LENGTHS), REPRODUCED, id="all in the controller"),
-        pytest.param(made([True] * 6, kept=(1, 2, 3)), MUDDLED, id="short ones in the controller"),
-        pytest.param(made([True] * 6, kept=()), NOT_REPRODUCED, id="nothing without the memory"),
+        pytest.param(made([True] * 6, kept=(1, 2, 3)), IN_PART, id="short ones in the controller"),
+        pytest.param(made([True] * 6, kept=()), IN_PART, id="nothing without the memory"),
         pytest.param(made([False] * 6), NOT_REPRODUCED, id="no collapse"),
         pytest.param(made([True, False] * 3, kept=LENGTHS), TOO_FEW, id="half of six"),
         pytest.param(made([True] * 4, kept=LENGTHS), TOO_FEW, id="four seeds"),
@@ -98,6 +98,12 @@ def made(report: Sequence[bool], kept: Sequence[int] = (), healthy: int = 5) -> 
 )
 def test_verdicts(table: pd.DataFrame, outcome: str) -> None:
     assert collapse.judge(table).outcome == outcome
+
+
+def test_the_halves_of_the_claim_are_judged_one_by_one() -> None:
+    parts = collapse.judge(made([True] * 6, kept=(1, 2, 3))).parts
+    assert [*parts.values()] == [REPRODUCED, NOT_REPRODUCED]
+    assert [*collapse.judge(made([False] * 6)).parts.values()] == [NOT_REPRODUCED]  # nothing to ask the other of
 
 
 def test_the_sentence_has_the_numbers() -> None:

@@ -48,7 +48,7 @@ def test_the_time_is_that_of_the_first_validation_below_the_mark() -> None:
     ("learned", "random"), [(LATE, NEVER), (NEVER, LATE), (NEVER, NEVER)], ids=["learned", "random", "neither"]
 )
 def test_reproduced_where_the_next_best_takes_much_longer(learned: Times, random: Times) -> None:
-    outcome, sentence = judge(table(EARLY, learned, random))
+    outcome, sentence, _ = judge(table(EARLY, learned, random))
     assert outcome == REPRODUCED
     assert "after 4,800 sequences" in sentence and "5 and 5 seeds" in sentence and "not excluded" in sentence
 
@@ -69,7 +69,7 @@ def test_the_next_best_is_the_sooner_of_the_other_two() -> None:
     ("constant", "learned"), [(EARLY, EARLY), (EARLY, [8000] * 5), (LATE, EARLY)], ids=["alike", "a little", "slower"]
 )
 def test_not_reproduced_where_the_next_best_is_sooner_than_claimed(constant: Times, learned: Times) -> None:
-    outcome, sentence = judge(table(constant, learned, NEVER))
+    outcome, sentence, _ = judge(table(constant, learned, NEVER))
     assert outcome == NOT_REPRODUCED
     assert "3.5 times as many is excluded" in sentence
 
@@ -78,7 +78,7 @@ def test_not_reproduced_where_the_next_best_is_sooner_than_claimed(constant: Tim
 def test_too_few_seeds_of_any_memory(short: int) -> None:
     arms: list[Times] = [EARLY, LATE, NEVER]
     arms[short] = arms[short][:4]
-    outcome, sentence = judge(table(arms[0], arms[1], arms[2]))
+    outcome, sentence, _ = judge(table(arms[0], arms[1], arms[2]))
     assert outcome == TOO_FEW and "4 of" in sentence
 
 
@@ -88,7 +88,7 @@ def test_other_tasks_are_no_seeds_of_copy() -> None:
 
 def test_too_few_seeds_where_nothing_can_be_told() -> None:
     """Times so wide apart that both 1 and 3.5 fit."""
-    outcome, sentence = judge(table([1600, 8000, 9600, None, None], [8000, 9600, 22_400, None, None], NEVER))
+    outcome, sentence, _ = judge(table([1600, 8000, 9600, None, None], [8000, 9600, 22_400, None, None], NEVER))
     assert outcome == TOO_FEW and "Neither" in sentence
 
 

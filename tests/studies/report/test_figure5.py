@@ -10,7 +10,7 @@ import pytest
 
 from ntm_lab.studies.report.figure5 import STUDY, checkpoints, harder
 from ntm_lab.studies.results import read_curves
-from ntm_lab.studies.study import NOT_REPRODUCED, REPRODUCED, TOO_FEW
+from ntm_lab.studies.study import IN_PART, REPRODUCED, TOO_FEW
 
 LENGTHS = (1, 10, 20, 60, 120)
 Rate = Callable[[int, float], float]
@@ -52,12 +52,12 @@ def but_one(length: int, part: float) -> float:
     ("rate", "outcome", "parts"),
     [
         (learning, REPRODUCED, ("were harder", "above 0 for 5 of 5", "every length from 1 to 120", "5 of 5 seeds had")),
-        (as_hard, NOT_REPRODUCED, ("were not harder", "every length")),
-        (shorter_harder, NOT_REPRODUCED, ("were not harder", "above 0 for 0 of 5")),
-        (but_one, NOT_REPRODUCED, ("were harder", "not every length", "least sure is 120: p = 1)", "0 of 5 seeds had")),
+        (as_hard, IN_PART, ("were not harder", "every length")),
+        (shorter_harder, IN_PART, ("were not harder", "above 0 for 0 of 5")),
+        (but_one, IN_PART, ("were harder", "not every length", "least sure is 120: p = 1)", "0 of 5 seeds had")),
     ],
 )  # fmt: skip
-def test_both_halves_have_to_hold(rate: Rate, outcome: str, parts: tuple[str, ...]) -> None:
+def test_each_half_is_judged(rate: Rate, outcome: str, parts: tuple[str, ...]) -> None:
     verdict = STUDY.judge(made_up(rate))
     assert verdict.outcome == outcome
     for part in parts:
@@ -66,7 +66,7 @@ def test_both_halves_have_to_hold(rate: Rate, outcome: str, parts: tuple[str, ..
 
 def test_too_few_seeds() -> None:
     verdict = STUDY.judge(made_up(learning, seeds=4))
-    assert verdict == (TOO_FEW, "There are 4 seeds of the NTM on copy; it takes 5.")
+    assert verdict[:2] == (TOO_FEW, "There are 4 seeds of the NTM on copy; it takes 5.")
 
 
 def test_the_untrained_model_says_nothing_of_what_is_harder() -> None:

@@ -74,7 +74,7 @@ def test_a_row_for_every_task_and_axis() -> None:
 
 
 def test_reproduced_in_all_five() -> None:
-    outcome, sentence = judge(table())
+    outcome, sentence, _ = judge(table())
     assert outcome == REPRODUCED
     assert "in 5 of the 5 tasks, at equal seconds in 5" in sentence
     assert (
@@ -86,7 +86,7 @@ def test_reproduced_in_all_five() -> None:
     "ntm", [HIGH, [50.0] * 5, [1.0, 2.0, 3.0, 40.0, 41.0]], ids=["alike", "worse", "for some seeds"]
 )
 def test_not_reproduced_where_one_is_missing(ntm: Sequence[float]) -> None:
-    outcome, sentence = judge(table({"sort": ntm}))
+    outcome, sentence, _ = judge(table({"sort": ntm}))
     assert outcome == NOT_REPRODUCED
     assert "in 4 of the 5 tasks" in sentence
 
@@ -94,14 +94,14 @@ def test_not_reproduced_where_one_is_missing(ntm: Sequence[float]) -> None:
 @pytest.mark.parametrize("few", ["ntm", "lstm"])
 def test_too_few_seeds(few: str) -> None:
     whole = table()
-    outcome, sentence = judge(whole[~((whole["model"] == few) & (whole["task"] == "ngrams") & (whole["seed"] == 4))])
+    outcome, sentence, _ = judge(whole[~((whole["model"] == few) & (whole["task"] == "ngrams") & (whole["seed"] == 4))])
     assert outcome == TOO_FEW
     assert f"4 of {few} on ngrams" in sentence
 
 
 def test_too_few_where_a_task_is_missing() -> None:
     whole = table()
-    outcome, sentence = judge(whole[whole["task"] != "sort"])
+    outcome, sentence, _ = judge(whole[whole["task"] != "sort"])
     assert outcome == TOO_FEW and "0 of ntm on sort, 0 of lstm on sort" in sentence
 
 

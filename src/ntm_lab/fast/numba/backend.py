@@ -12,12 +12,12 @@ from torch import Tensor
 
 from ntm_lab.fast import team
 from ntm_lab.fast.contract import Plan, State, Tape, Upstream, Weights, each
-from ntm_lab.fast.numba import ntm
+from ntm_lab.fast.numba import mann, ntm
 from ntm_lab.fast.numba.compiling import cache_folder
 from ntm_lab.fast.numba.sequence import Compiled, Scratch
 from ntm_lab.fast.workspace import Workspace
 
-MACHINES: dict[str, Compiled] = {"ntm": ntm.KERNELS}
+MACHINES: dict[str, Compiled] = {"ntm": ntm.KERNELS, "mann": mann.KERNELS}
 TILE = 16  # sequences whose memories and weights stay in a core's cache together
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ def backward(
     final: State,
     inputs: Tensor,
 ) -> tuple[State, Weights]:
-    kernel, state = MACHINES[plan.access.machine].backward, _working(final)
+    _, kernel, buffer = MACHINES[plan.access.machine]
+    state = _working(final)
     memory, batch = state.access.memory, lengths.shape[0]
     tile, steps = _tile(batch), min(plan.every, tape.outputs.shape[0])
     seats = team.seats(-(-batch // tile))
@@ -72,6 +73,7 @@ def backward(
             (seats, plan.layers, steps * tile, sums),
             (seats, steps * tile, plan.size),
             (seats, steps * tile, plan.parameters),
+            (seats, *buffer(plan.access, tape.outputs.shape[0], tile, memory.shape[2])),
         ],
     )
     zeros = memory.new_zeros

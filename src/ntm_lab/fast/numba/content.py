@@ -7,8 +7,8 @@ import numpy as np
 from ntm_lab.equations.content import NORM_GUARD
 from ntm_lab.fast.numba.compiling import Array, part
 from ntm_lab.fast.numba.elementary import soften
-from ntm_lab.fast.numba.memory import products
-from ntm_lab.fast.numba.products import dot
+from ntm_lab.fast.numba.memory import products, squares
+from ntm_lab.fast.numba.products import add_product, dot
 
 
 @part
@@ -35,10 +35,26 @@ def scale_backward(key: Array, scaled: Array, scaled_grad: Array, key_grad: Arra
 def cosines(memory: Array, keys: Array, inverse: Array, result: Array) -> None:
     """The cosine of every scaled key (K, V) with every slot, (K, N); also the slots' inverse norms (N,)."""
     products(memory, keys, result, inverse)
-    guard, one = memory.dtype.type(NORM_GUARD), memory.dtype.type(1)
+    normalise(inverse, result)
+
+
+@part
+def cosines_of(memory: Array, keys: Array, inverse: Array, result: Array) -> None:
+    """As `cosines`, of any number of keys."""
+    squares(memory, inverse)
+    for k in range(len(keys)):
+        result[k] = 0
+    add_product(keys, memory, result, len(inverse))
+    normalise(inverse, result)
+
+
+@part
+def normalise(inverse: Array, result: Array) -> None:
+    """From the slots' sums of squares to their inverse norms (N,), and from products (K, N) to cosines."""
+    guard, one = inverse.dtype.type(NORM_GUARD), inverse.dtype.type(1)
     for n in range(len(inverse)):
         inverse[n] = one / np.sqrt(inverse[n] + guard)
-    for k in range(len(keys)):
+    for k in range(len(result)):
         row = result[k]
         for n in range(len(inverse)):
             row[n] *= inverse[n]

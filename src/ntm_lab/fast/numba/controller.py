@@ -107,7 +107,8 @@ def layers_backward(
         below = size if layer else plan.inputs + plan.reads
         stop = below + (size if plan.recurrent else 0)
         joined[:] = 0
-        add_product(sums, weights[layer], joined, stop)
+        start = 0 if layer or len(inputs) else plan.inputs
+        add_product(sums, weights[layer], joined, stop, start)
         for b in range(first, end):
             row = joined[b - first]
             state.hidden[layer, b] = 0

@@ -57,6 +57,25 @@ def products(memory: Array, vectors: Array, results: Array, squares: Array) -> N
 
 
 @part
+def squares(memory: Array, total: Array) -> None:
+    """total(n) = Σ_v memory(v, n)²."""
+    total[:] = 0
+    for v in range(0, len(memory), 4):
+        r0, r1, r2, r3 = memory[v], memory[v + 1], memory[v + 2], memory[v + 3]
+        for n in range(len(total)):
+            total[n] += r0[n] * r0[n] + r1[n] * r1[n] + r2[n] * r2[n] + r3[n] * r3[n]
+
+
+@part
+def add_scaled(memory: Array, weighting: Array, total: Array) -> None:
+    """total(v, n) += weighting(n) memory(v, n)."""
+    for v in range(len(memory)):
+        row, total_row = memory[v], total[v]
+        for n in range(len(weighting)):
+            total_row[n] += weighting[n] * row[n]
+
+
+@part
 def products_backward(memory: Array, vectors: Array, grads: Array, squares_grad: Array, memory_grad: Array) -> None:
     """memory_grad(v, n) += Σ_j vectors(j, v) grads(j, n) + squares_grad(n) memory(v, n), for three vectors or more.
 

@@ -250,7 +250,7 @@ def step(
 
 
 @section
-def backward_scratch(plan: Any, state: Any) -> BackwardScratch:
+def backward_scratch(plan: Any, state: Any, buffer: Array) -> BackwardScratch:
     _, depth, slots = state.memory.shape
     heads, dtype = plan.read_heads + plan.write_heads, state.memory.dtype
     outer = plan.read_heads + heads
@@ -268,7 +268,16 @@ def backward_scratch(plan: Any, state: Any) -> BackwardScratch:
 
 @section
 def replay(
-    plan: Any, before: Array, parameters: Array, series: Any, b: int, t: int, after: Array, scratch: BackwardScratch
+    plan: Any,
+    before: Array,
+    parameters: Array,
+    initial: Any,
+    series: Any,
+    saved: Any,
+    b: int,
+    t: int,
+    after: Array,
+    scratch: BackwardScratch,
 ) -> None:
     write(before, series.weighting[t, b, plan.read_heads :], parameters, plan, after, scratch.vectors)
 

@@ -28,8 +28,8 @@ def dot(a: Array, b: Array) -> Any:
 
 
 @part
-def add_product(left: Array, right: Array, total: Array, columns: int) -> None:
-    """total += left @ right in the first columns; left (n, k), right (k, ·), total (n, ·).
+def add_product(left: Array, right: Array, total: Array, columns: int, start: int = 0) -> None:
+    """total += left @ right in the columns start … columns − 1; left (n, k), right (k, ·), total (n, ·).
 
     Goes in blocks of 4 rows and 4 terms along whole rows of the right factor.
     """
@@ -43,7 +43,7 @@ def add_product(left: Array, right: Array, total: Array, columns: int) -> None:
             a10, a11, a12, a13 = left[i + 1, k], left[i + 1, k + 1], left[i + 1, k + 2], left[i + 1, k + 3]
             a20, a21, a22, a23 = left[i + 2, k], left[i + 2, k + 1], left[i + 2, k + 2], left[i + 2, k + 3]
             a30, a31, a32, a33 = left[i + 3, k], left[i + 3, k + 1], left[i + 3, k + 2], left[i + 3, k + 3]
-            for j in range(columns):
+            for j in range(start, columns):
                 b0, b1, b2, b3 = r0[j], r1[j], r2[j], r3[j]
                 t0[j] += a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
                 t1[j] += a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
@@ -51,7 +51,7 @@ def add_product(left: Array, right: Array, total: Array, columns: int) -> None:
                 t3[j] += a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
         for k in range(term_blocks, terms):
             r0, a00, a10, a20, a30 = right[k], left[i, k], left[i + 1, k], left[i + 2, k], left[i + 3, k]
-            for j in range(columns):
+            for j in range(start, columns):
                 b0 = r0[j]
                 t0[j] += a00 * b0
                 t1[j] += a10 * b0
@@ -62,9 +62,9 @@ def add_product(left: Array, right: Array, total: Array, columns: int) -> None:
         for k in range(0, term_blocks, 4):
             r0, r1, r2, r3 = right[k], right[k + 1], right[k + 2], right[k + 3]
             a00, a01, a02, a03 = left[i, k], left[i, k + 1], left[i, k + 2], left[i, k + 3]
-            for j in range(columns):
+            for j in range(start, columns):
                 t0[j] += a00 * r0[j] + a01 * r1[j] + a02 * r2[j] + a03 * r3[j]
         for k in range(term_blocks, terms):
             r0, a00 = right[k], left[i, k]
-            for j in range(columns):
+            for j in range(start, columns):
                 t0[j] += a00 * r0[j]

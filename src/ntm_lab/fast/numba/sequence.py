@@ -8,6 +8,7 @@ hooks below to `compiled`.
 T steps, B sequences, L layers of the controller. A memory is held as (V, N), see `ntm_lab.fast.numba.memory`.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,13 +45,22 @@ def step(
     raise NotImplementedError("compiled code only")
 
 
-def backward_scratch(plan: Any, state: Any) -> Any:
-    """The buffers of `replay` and `step_backward`."""
+def backward_scratch(plan: Any, state: Any, buffer: Array) -> Any:
+    """The buffers of `replay` and `step_backward`; ``buffer`` is what the access asked `compiled` for."""
     raise NotImplementedError("compiled code only")
 
 
 def replay(
-    plan: Any, before: Array, parameters: Array, series: Any, b: int, t: int, after: Array, scratch: Any
+    plan: Any,
+    before: Array,
+    parameters: Array,
+    initial: Any,
+    series: Any,
+    saved: Any,
+    b: int,
+    t: int,
+    after: Array,
+    scratch: Any,
 ) -> None:
     """Recompute a sequence's memory (V, N) after step t from that before it and the parameters (P,)."""
     raise NotImplementedError("compiled code only")
@@ -74,11 +84,15 @@ def step_backward(
 ) -> None:
     """The gradient of `step`: ``state`` goes from the gradient after the step to that before it.
 
-    ``memories`` (end − first, V, N) are those before the step, ``parameters`` (B, P) bounded, ``reads`` (B, R·W) the
-    gradient of the reads, ``upstream`` that of the series (each part empty: none). ``parameter_grads`` (end − first, P)
-    begin as the upstream gradient of the bounded parameters and become that of the parameters before their bounds.
+    ``memories`` (end − first, V, N) are those before the step and may be overwritten, ``parameters`` (B, P) bounded,
+    ``reads`` (B, R·W) the gradient of the reads, ``upstream`` that of the series (each part empty: none).
+    ``parameter_grads`` (end − first, P) begin as the upstream gradient of the bounded parameters and become that of the
+    parameters before their bounds.
     """
     raise NotImplementedError("compiled code only")
+
+
+Shaped = Callable[[Any, int, int, int], tuple[int, ...]]
 
 
 class Compiled(NamedTuple):
@@ -86,15 +100,23 @@ class Compiled(NamedTuple):
 
     forward: Function
     backward: Function
+    buffer: Shaped  # the shape of `Scratch.access`, from the access's plan, T, the tile and N
 
 
-def compiled(name: str, *hooks: Function) -> Compiled:
+def no_buffer(plan: Any, steps: int, tile: int, slots: int) -> tuple[int, ...]:
+    """The buffer of an access whose `backward_scratch` makes all that it needs."""
+    return (0,)
+
+
+def compiled(name: str, *hooks: Function, buffer: Shaped = no_buffer) -> Compiled:
     """The kernels of an access of this name, from its own `forward_scratch`, `step`, `backward_scratch`, `replay` and
-    `step_backward`."""
+    `step_backward`.
+
+    A large buffer is better asked for by ``buffer`` than made by `backward_scratch`: its memory is used again.
+    """
     values = {hook.__name__: hook for hook in hooks}
-    return Compiled(
-        with_globals(forward, f"{name}_forward", values), with_globals(backward, f"{name}_backward", values)
-    )
+    directions = (with_globals(kernel, f"{name}_{kernel.__name__}", values) for kernel in (forward, backward))
+    return Compiled(*directions, buffer)
 
 
 class Scratch(NamedTuple):
@@ -105,6 +127,7 @@ class Scratch(NamedTuple):
     sums: Any  # (L, S · tile, G·C), gradients of the sums before the gates, in the same order
     hidden: Any  # (S · tile, C), of the last layer
     emitted: Any  # (S · tile, P), gradients of the head parameters before their bounds
+    access: Any  # the access's own
 
 
 @part
@@ -169,7 +192,7 @@ def backward(
     steps, size, every = len(tape.outputs), plan.size, plan.every
     memories = scratch.memories
     access, own_state, series, saved = plan.access, state.access, tape.series, tape.saved
-    own_scratch = backward_scratch(access, own_state)
+    own_scratch = backward_scratch(access, own_state, scratch.access)
     joined = np.empty((last - first, weights.layers.shape[2]), inputs.dtype)
 
     for start in range((steps - 1) // every * every, -1, -every):
@@ -178,7 +201,7 @@ def backward(
             copy(tape.snapshots[start // every, b].reshape(-1), memories[0, b - first].reshape(-1))
             for t in range(start, min(start + every, steps, lengths[b]) - 1):
                 before, after = memories[t - start, b - first], memories[t - start + 1, b - first]
-                replay(access, before, tape.parameters[t, b], series, b, t, after, own_scratch)
+                replay(access, before, tape.parameters[t, b], initial.access, series, saved, b, t, after, own_scratch)
 
         rows = np.intp(0)  # of the scratch that are taken; not a literal, for which more would be compiled
         for t in range(min(start + every, steps) - 1, start - 1, -1):

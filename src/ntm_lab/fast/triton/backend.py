@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ntm_lab.fast.contract import Gradients, Plan, State, Tape, Upstream, Weights, each, leaves, rebuild
-from ntm_lab.fast.triton import ntm, sequence
+from ntm_lab.fast.triton import mann, ntm, sequence
 from ntm_lab.fast.triton.sequence import BackwardWork, ForwardWork, Sizes
 
-MACHINES: dict[str, Any] = {"ntm": ntm}
+MACHINES: dict[str, Any] = {"ntm": ntm, "mann": mann}
 MEMORY_BYTES = 2**17  # half of the registers of a multiprocessor
 
 
@@ -92,6 +92,10 @@ def backward(
         access=own._make(map(blank, own)),
     )
     lengths = lengths.clamp(max=steps)
+    if any(map(len, upstream.series)):  # the kernel asks for all or none
+        parts = zip(upstream.series, tape.series, strict=True)
+        series = (part if len(part) else torch.zeros_like(like) for part, like in parts)
+        upstream = upstream._replace(series=tape.series._make(series))
     grads = _gradients(lengths, tape, upstream, inputs)
     arrays = aligned, initial, tape, upstream, grads, state, work
     functions = [access.replay, access.step_backward]

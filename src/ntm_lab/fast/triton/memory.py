@@ -1,4 +1,4 @@
-"""Writing to a memory (N, W) in registers, by the erase and add vectors of a step on the tape.
+"""Writing to a memory (N, W) in registers, by the erase and add vectors of a step on the tape, and reading it.
 
 ``plan`` is an access's own with its write heads: their number and the places of their vectors.
 """
@@ -33,3 +33,12 @@ def added(plan: "Any", sizes: "Any", memory: "Any", slot: "Any", weightings: "An
         add = load(parameters + plan.add + plan.write_stride * h + column, column < plan.width, memory)
         memory += weighting[:, None] * add[None, :]
     return memory
+
+
+@triton.jit
+def read_grad(plan: "Any", sizes: "Any", memory: "Any", k: "Any", reads: "Any", outputs: "Any", column: "Any") -> "Any":
+    """The gradient of what a head read (W,): that from the next step and the upstream gradient."""
+    grad = load(reads + k * plan.width + column, column < plan.width, memory)
+    if sizes.upstream_outputs:
+        grad += load(outputs + k * plan.width + column, column < plan.width, memory)
+    return grad

@@ -20,7 +20,7 @@ from ntm_lab.fast.triton.elementary import (
     store_both,
     tanh,
 )
-from ntm_lab.fast.triton.memory import added, erased
+from ntm_lab.fast.triton.memory import added, erased, read_grad
 
 LOG_GUARD = tl.constexpr(location.LOG_GUARD)
 
@@ -247,22 +247,22 @@ def step(
 
 
 @triton.jit
-def replay(plan: "Any", sizes: "Any", memory: "Any", row: "Any", tape: "Any") -> "Any":
+def replay(
+    plan: "Any",
+    sizes: "Any",
+    memory: "Any",
+    b: "Any",
+    batch: "Any",
+    row: "Any",
+    initial: "Any",
+    tape: "Any",
+) -> "Any":
     """Recompute the memory after a step from that before it."""
     slot = tl.arange(0, sizes.block_slots)
     first_write = row * (plan.read_heads + plan.write_heads) + plan.read_heads
     weightings, parameters = tape.series.weighting + first_write * sizes.slots, tape.parameters + row * sizes.parameters
     memory = erased(plan, sizes, memory, -1, slot, weightings, parameters)
     return added(plan, sizes, memory, slot, weightings, parameters)
-
-
-@triton.jit
-def read_grad(plan: "Any", sizes: "Any", memory: "Any", k: "Any", reads: "Any", outputs: "Any", column: "Any") -> "Any":
-    """The gradient of what a head read (W,): that from the next step and the upstream gradient."""
-    grad = load(reads + k * plan.width + column, column < plan.width, memory)
-    if sizes.upstream_outputs:
-        grad += load(outputs + k * plan.width + column, column < plan.width, memory)
-    return grad
 
 
 @triton.jit

@@ -169,7 +169,8 @@ def backward(
         memory = load(tape.snapshots + (stretch * batch + b) * memory_size + entry, exists, memory_grad)
         tl.store(stretch_memories, memory, mask=exists)
         for number in range(1, count):
-            memory = replay(plan.access, sizes, memory, (start + number - 1) * batch + b, tape)
+            before = (start + number - 1) * batch + b
+            memory = replay(plan.access, sizes, memory, b, batch, before, initial, tape)
             tl.store(stretch_memories + number * memory_size, memory, mask=exists)
         tl.debug_barrier()
 

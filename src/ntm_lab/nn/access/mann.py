@@ -45,6 +45,7 @@ class MANNAccess(Access):
     Raises ValueError for a setting that is not allowed, and where there are more heads than slots.
     """
 
+    machine = "mann"
     signals: Mapping[str, Kind] = {
         "write_weighting": Kind.WEIGHTING,
         "memory": Kind.MEMORY,

@@ -15,7 +15,16 @@ from ntm_lab.studies.report.chance import GUESSING
 from ntm_lab.studies.report.copying import read_copying, share_of_tests
 from ntm_lab.studies.results import read_curves
 from ntm_lab.studies.statistics import LEVEL, p_value, quartiles, spread, success_rate
-from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+from ntm_lab.studies.study import (
+    MIN_SEEDS,
+    MUDDLED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    TOO_FEW,
+    Study,
+    Verdict,
+    outcome_of_every,
+)
 
 GROUP = "choices.experiment/report/baseline"
 NAMES = {
@@ -65,15 +74,16 @@ def judge(table: pd.DataFrame) -> Verdict:
     if fewer are at twice that length. NTM and LSTM are compared if they were trained on the same lengths and at least
     `MIN_SEEDS` runs of each have learned: by Fisher's exact test, at 5 %, of how many of those generalise.
 
-    Reproduced if in all pairs compared more NTMs do, most of them, and of the LSTMs fewer than half; not if there is a
-    pair where that is not so. Muddled if there is no pair: how far holds what was not learned?
+    It is reproduced by a pair if more NTMs do, most of them, and of the LSTMs fewer than half; what that makes of the
+    claim: `outcome_of_every`. Muddled if there is no pair: how far holds what was not learned?
     """
     seeds = min(len(_shares(table, arm)) for arm in NAMES)
     if seeds < MIN_SEEDS:
         return Verdict(TOO_FEW, f"Of some arm there are only {seeds} seeds.")
     held, said = zip(*(_compare(table, pair) for pair in PAIRS), strict=True)
     compared = [holds for holds in held if holds is not None]
-    outcome = MUDDLED if not compared else REPRODUCED if all(compared) else NOT_REPRODUCED
+    cases = [REPRODUCED if holds else NOT_REPRODUCED for holds in compared]
+    outcome = outcome_of_every(cases) if cases else MUDDLED
     return Verdict(outcome, f"{'; '.join(said)}; {seeds} seeds of each.")
 
 

@@ -15,7 +15,7 @@ from ntm_lab.studies.report.batch_table import (
     one_meanwhile,
     tests_of,
 )
-from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+from ntm_lab.studies.study import MIN_SEEDS, TOO_FEW, Study, Verdict, outcome_under
 
 
 def _senses(table: pd.DataFrame, model: str) -> dict[str, dict[int, Contrast]]:
@@ -39,8 +39,8 @@ def judge(table: pd.DataFrame) -> Verdict:
     """Batch 1 against every larger one by the share of wrong bits, in four senses: of NTM and LSTM, in the test beyond
     the lengths of training (`TIMES`) after the same sequences, and in the validation after the same seconds.
 
-    Reproduced if in each sense some larger batch is better (Mann–Whitney at 5 %, Holm over the batch sizes); not if
-    none is in any; else the premise is muddled, as it depends on the model or on what is held equal.
+    It holds in a sense if some larger batch is better (Mann–Whitney at 5 %, Holm over the batch sizes); what that makes
+    of the claim: `outcome_under`.
     """
     seeds = min(len(ends_of(table, model, batch)) for model in MODELS for batch in batches_of(table))
     if seeds < MIN_SEEDS:
@@ -49,9 +49,9 @@ def judge(table: pd.DataFrame) -> Verdict:
         f"{name} {sense}": found for model, name in MODELS.items() for sense, found in _senses(table, model).items()
     }
     better = [any(contrast.second_lower for contrast in found.values()) for found in senses.values()]
-    outcome = REPRODUCED if all(better) else MUDDLED if any(better) else NOT_REPRODUCED
     said = [f"{sense} {_sides(found)}" for sense, found in senses.items()]
-    return Verdict(outcome, f"By the share of wrong bits, against batch 1: {'; '.join(said)}; {seeds} seeds of each.")
+    sentence = f"By the share of wrong bits, against batch 1: {'; '.join(said)}; {seeds} seeds of each."
+    return Verdict(outcome_under(better), sentence)
 
 
 def _sides(found: Mapping[int, Contrast]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from ntm_lab.studies.report.collapse_figure import draw, label
 from ntm_lab.studies.report.collapse_table import ENTROPIES, RECIPE, REPORT, measure, of_part, runs_that
 from ntm_lab.studies.statistics import NONE, Rate, quartiles, success_rate
-from ntm_lab.studies.study import MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict, verdict_of_most
+from ntm_lab.studies.study import TOO_FEW, Study, Verdict, outcome_of_every, outcome_of_most, verdict_of_parts
 
 KEPT = 0.9  # of what a model knows
 
@@ -23,37 +23,35 @@ def without_reads(table: pd.DataFrame) -> dict[int, Rate]:
 
 
 def judge(table: pd.DataFrame) -> Verdict:
-    """The claim is that the weightings collapse, and that then everything is in the controller.
-
-    Whether most runs collapse with what the report put together decides first (`verdict_of_most`). If they do, it
-    depends on the lengths at which surely more than half of the collapsed models, of any settings, keep 90 % of what
-    they know without reads: reproduced if these are all lengths, not reproduced if they are none, and a muddled premise
-    if they are some, as then the controller has only the short ones.
-    """
+    """The claim has two halves. The weightings collapse: most runs do, with what the report put together. Everything is
+    then in the controller: at every length most collapsed models, of any settings, keep 90 % of what they know without
+    reads."""
     runs = of_part(table, "run")
     report = runs[runs["arm"] == REPORT]
     if report.empty:
         return Verdict(TOO_FEW, "There are no runs with the report's combination.")
     rate = success_rate(report["collapsed"])
+    collapsed = runs_that("collapsed", table)
+    parts = {"the weightings collapse": outcome_of_most(rate)}
     said = f"With the report's combination {rate} runs collapse"
-    collapse = verdict_of_most(rate, f"{said}.")
-    if collapse.outcome != REPRODUCED:
-        return collapse
+    if not len(collapsed):
+        return verdict_of_parts(parts, f"{said}.")
+
     kept = without_reads(table)
-    inside = [length for length, known in kept.items() if known.is_most]
-    outcome = MUDDLED if inside else NOT_REPRODUCED
-    where = (
-        f"surely most of them at {', '.join(map(str, inside))} only" if inside else "at no length surely most of them"
+    parts["everything is then in the controller"] = outcome_of_every(map(outcome_of_most, kept.values()))
+    inside = [str(length) for length, known in kept.items() if known.is_most]
+    where = {0: "at no length surely most of them", len(kept): "surely most of them at all"}.get(
+        len(inside), f"surely most of them at {', '.join(inside)} only"
     )
-    if len(inside) == len(kept):
-        outcome, where = REPRODUCED, "surely most of them at all"
+    if report["collapsed"].any():
+        said += f", half of them since {report['since'].median():,.0f} sequences or earlier"
     recipe = success_rate(runs.loc[runs["arm"] == RECIPE, "collapsed"])
     counts = ", ".join(str(known.successes) for known in kept.values())
-    return Verdict(
-        outcome,
-        f"{said}, half of them since {report['since'].median():,.0f} sequences or earlier; with our recipe {recipe}. "
-        f"Of {len(runs_that('collapsed', table))} collapsed models of all settings {counts} keep {KEPT:.0%} of what "
-        f"they know of sequences of {', '.join(map(str, kept))} vectors when reads are zeroed: {where}.",
+    return verdict_of_parts(
+        parts,
+        f"{said}; with our recipe {recipe}. Of {len(collapsed)} collapsed models of all settings {counts} keep "
+        f"{KEPT:.0%} of what they know of sequences of {', '.join(map(str, kept))} vectors when reads are zeroed: "
+        f"{where}.",
     )
 
 

@@ -5,25 +5,24 @@ import pandas as pd
 from ntm_lab.studies.report.curriculum_page import draw, summarise
 from ntm_lab.studies.report.curriculum_table import CURRICULA, SHORT_FIRST, TASKS, TESTED, compare, measure
 from ntm_lab.studies.statistics import p_value
-from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+from ntm_lab.studies.study import MIN_SEEDS, TOO_FEW, Study, Verdict, outcome_under
 
 
 def judge(table: pd.DataFrame) -> Verdict:
     """Yes, no, or that it depends: whether those that begin with short sequences learn sooner than uniform.
 
     Learned is: less than 3 % of the bits wrong at a validation of all difficulties. Logrank tests in sequences and in
-    seconds, of every curriculum against uniform, adjusted after Holm for the task. Reproduced (yes): on every task some
-    curriculum that begins short is sooner by one of the two. Not reproduced (no): on none. Muddled: on some.
+    seconds, of every curriculum against uniform, adjusted after Holm for the task. It holds on a task if some
+    curriculum that begins short is sooner by one of the two; what that makes of the question: `outcome_under`.
     """
     sizes = table.groupby(["task", "curriculum"]).size()
     if len(sizes) < len(TASKS) * len(CURRICULA) or sizes.min() < MIN_SEEDS:
         return Verdict(TOO_FEW, f"Of some arm there are fewer than {MIN_SEEDS} seeds.")
     found = compare(table)
     better = found[found["curriculum"].isin(SHORT_FIRST)].groupby("task")["sooner"].any()
-    outcome = REPRODUCED if better.all() else MUDDLED if better.any() else NOT_REPRODUCED
     told = "; ".join(f"on {TASKS[task]} {_told(found[found['task'] == task])}" for task in TASKS)
     return Verdict(
-        outcome,
+        outcome_under(better),
         f"Of the {len(SHORT_FIRST)} curricula that begin with short sequences, against uniform: {told}. There are"
         f" {sizes.min()} seeds of each.",
     )

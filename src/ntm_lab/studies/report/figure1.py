@@ -57,9 +57,8 @@ def _array(part: pd.DataFrame) -> Tensor:
 
 
 def judge(table: pd.DataFrame) -> Verdict:
-    """Reproduced if surely more than half of all runs both copy 100 unseen sequences without an error and read, on 99 %
-    of the steps, where they had written: the 95 % interval of their share is above one half. Not reproduced if it is
-    below; too few seeds if it is neither, or if there are fewer than five."""
+    """Whether most runs (`outcome_of_most`) both copy 100 unseen sequences without an error and read, on 99 % of the
+    steps, where they had written."""
     runs = _runs(table)
     right = runs["exact"] == 1
     rate = success_rate(right & (runs["retraced"] >= RETRACED))

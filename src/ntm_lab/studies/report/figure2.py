@@ -11,14 +11,13 @@ from ntm_lab.studies.contrasts import Contrast, contrasts
 from ntm_lab.studies.report.figure2_page import draw, summarise
 from ntm_lab.studies.report.figure2_table import AXES, NAMES, REGIMES, arm_of, ends_of, measure
 from ntm_lab.studies.statistics import LEVEL, on_grid, p_value
-from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+from ntm_lab.studies.study import MIN_SEEDS, TOO_FEW, Study, Verdict, outcome_under, verdict_of_parts
 
 MARGIN = 0.01  # of the cost of guessing: the validation set is a sample, and the same one for all seeds
 
 
 def judge(table: pd.DataFrame) -> Verdict:
-    """Three parts, each in every sense that it may have: reproduced if all hold in all, not if none does in any, else
-    the premise is muddled. A sense holds at a level of 5 %.
+    """Three parts, each in every sense that it may have (`outcome_under`). A sense holds at a level of 5 %.
 
     Batch 1 is faster: its validation costs less than that of batch 32 at equal sequences, steps and seconds, each on
     fresh and on 160 sequences (Mann–Whitney, Holm over the six). It overfits: at the end its validation costs more than
@@ -30,18 +29,14 @@ def judge(table: pd.DataFrame) -> Verdict:
     if seeds < MIN_SEEDS:
         return Verdict(TOO_FEW, f"Of some arm there are only {seeds} seeds.")
     speed, gaps, quality = _speed(table), _gaps(table), _quality(table)
-    held = [
-        [contrast.first_lower for contrast in speed.values()],
-        [gap.p < LEVEL for gap in gaps],
-        [contrast.second_lower for contrast in quality.values()],
-    ]
-    counts = [f"{sum(part)} of {len(part)}" for part in held]
-    if all(all(part) for part in held):
-        outcome = REPRODUCED
-    else:
-        outcome = MUDDLED if any(any(part) for part in held) else NOT_REPRODUCED
-    return Verdict(
-        outcome,
+    held = {
+        "batch 1 converges faster": [contrast.first_lower for contrast in speed.values()],
+        "batch 1 overfits": [gap.p < LEVEL for gap in gaps],
+        "batch 32 validates better": [contrast.second_lower for contrast in quality.values()],
+    }
+    counts = [f"{sum(senses)} of {len(senses)}" for senses in held.values()]
+    return verdict_of_parts(
+        {part: outcome_under(senses) for part, senses in held.items()},
         f"Batch 1 converges faster than 32 in {counts[0]} senses (validation in bits of 1 against 32: "
         f"{_listed(speed)}), it overfits in {counts[1]} (validation − training at the end: "
         f"{'; '.join(map(str, gaps))}), and batch 32 validates better where training costs the same in {counts[2]} "

@@ -59,7 +59,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def judge(table: pd.DataFrame) -> Verdict:
-    """Whether most seeds solve the task (`verdict_of_most`).
+    """Whether most seeds solve the task (`outcome_of_most`).
 
     Solved is: the validation's bit error rate is below 2e-4, and stays there until the run ends.
     """

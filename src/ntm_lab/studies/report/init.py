@@ -18,15 +18,14 @@ from ntm_lab.studies.report.init_table import (
     side,
 )
 from ntm_lab.studies.statistics import p_value, success_rate
-from ntm_lab.studies.study import MIN_SEEDS, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict
+from ntm_lab.studies.study import MIN_SEEDS, TOO_FEW, Study, Verdict, outcome_under
 
 
 def judge(table: pd.DataFrame) -> Verdict:
     """By the time until less than 3 % of the bits are wrong: constant memories, kept or trained, against learned ones.
 
-    Logrank tests, one for each setting and weighting, adjusted after Holm, at a level of 5 %. Reproduced: constant is
-    sooner somewhere and later nowhere. Muddled: sooner here and later there, so that it is not the memory that decides.
-    Not reproduced: sooner nowhere.
+    Whether constant is sooner, under each setting and weighting (`outcome_under`), by logrank tests adjusted after Holm
+    at a level of 5 %.
     """
     sizes = table.groupby(["settings", "weighting", "memory"]).size()
     if len(sizes) < len(SETTINGS) * len(WEIGHTINGS) * len(MEMORIES) or sizes.min() < MIN_SEEDS:
@@ -38,14 +37,13 @@ def judge(table: pd.DataFrame) -> Verdict:
     }
     sooner = [said[place] for place, contrast in found.items() if contrast.first_lower]
     later = [said[place] for place, contrast in found.items() if contrast.second_lower]
-    outcome = (MUDDLED if later else REPRODUCED) if sooner else NOT_REPRODUCED
     told = "; ".join([*sooner, *later]) or f"the clearest: {said[min(found, key=lambda place: found[place].p)]}"
     by_weighting = ", ".join(
         f"{success_rate(table.loc[table['weighting'] == weighting, 'learned'].notna())} {name}"
         for weighting, name in WEIGHTINGS.items()
     )
     return Verdict(
-        outcome,
+        outcome_under(contrast.first_lower for contrast in found.values()),
         f"A constant memory learned sooner than a learned one in {len(sooner)} and later in {len(later)} of"
         f" {len(found)} settings and weightings ({told}). It lost again what it had learned in"
         f" {_lost(side(table, CONSTANT))} runs, a learned one in {_lost(side(table, LEARNED))}. Runs that learned, by"

@@ -71,8 +71,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def judge(table: pd.DataFrame) -> Verdict:
     """A seed is at 100 % if the 95 % interval of its share of exact sequences is above 99.5 %, so that it surely rounds
-    to 100 %. Reproduced if the interval of the share of such seeds is above one half, not reproduced if it is below;
-    too few seeds if it is neither, or if there are fewer than five."""
+    to 100 %. Whether most seeds are: `outcome_of_most`."""
     rate = success_rate(_intervals(table)["low"] > ROUNDS_TO_100)
     flawless = int((table["exact"] == table["n"]).sum())
     worst, n = int(table["exact"].min()), int(table["n"].iloc[0])

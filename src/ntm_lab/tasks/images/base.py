@@ -29,7 +29,7 @@ class Images(ABC):
 
     @abstractmethod
     def split(self, part: str) -> Self:
-        """The images of ``"training"`` or of ``"testing"``, which have none in common."""
+        """The images of ``"training"``, or those of ``"validation"`` and ``"testing"``, which are none of training."""
 
     @abstractmethod
     def draw(self, batch_size: int, ways: int, shots: int, generator: torch.Generator) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from ntm_lab.checks import at_least
@@ -23,12 +24,13 @@ class AddressingStatistics(pl.Callback):
     def __init__(self, sequences: int = 16) -> None:
         self.sequences = at_least("callbacks.addressing.sequences", sequences, 1)
 
+    @rank_zero_only
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
         kinds = {name: kind for name, kind in learner.model.signals.items() if kind in SUMMARISED}
         if not kinds:
             return
-        batch = Batch(*(part[: self.sequences].to(learner.device) for part in learner.data.validation[-1]))
+        batch = learner.as_trained(Batch(*(part[: self.sequences] for part in learner.data.validation[-1])))
         with torch.no_grad():
             signals = learner.model.trace(batch.inputs, lengths=batch.lengths, signals=[*kinds])
         learner.log_now(addressing_statistics(signals, kinds, batch))

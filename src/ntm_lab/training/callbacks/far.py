@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from ntm_lab.checks import at_least, positive
 from ntm_lab.tasks.difficulties import hardest, label, seeded
 from ntm_lab.training.data import VALIDATION_SEED
-from ntm_lab.training.learner import Learner, uneven_lengths
+from ntm_lab.training.learner import Learner, uneven_lengths, widened
 from ntm_lab.types import Batch, Difficulty, Task
 
 KEY = "callbacks.far"
@@ -46,7 +47,7 @@ class FarDifficulties(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
-        self._draw(learner.data.task.split("testing"))
+        self._draw(learner.data.task.split("validation"))
         if trainer.ckpt_path is None:  # a resumed run has this behind it
             self._evaluate(learner)
 
@@ -65,13 +66,14 @@ class FarDifficulties(pl.Callback):
             except ValueError as error:
                 raise ValueError(f"{KEY}.difficulties={dict(difficulty)}: {error}") from error
 
+    @rank_zero_only
     @torch.no_grad()
     def _evaluate(self, learner: Learner) -> None:
         values: dict[str, float] = {}
         for name, batch in self.batches.items():
-            batch = Batch(*(part.to(learner.device) for part in batch))
+            batch = learner.as_trained(batch)
             outputs, _ = learner.model(batch.inputs, lengths=uneven_lengths(batch))
-            measured = learner.answer.measure(outputs, batch.targets, batch.mask)
+            measured = learner.answer.measure(widened(outputs), batch.targets, batch.mask)
             for measure in learner.answer.measures:
                 if measure.kind != "exact":
                     values[f"far_{measure.logged}/{name}"] = float(measured[measure.name].double().mean())

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_only
 from tqdm.auto import tqdm
 
 from ntm_lab.checks import at_least
@@ -10,24 +11,32 @@ from ntm_lab.training.learner import Learner
 
 
 class ProgressBar(pl.Callback):
-    """Redrawn every ``every`` steps; shows the newest training and validation results."""
+    """Redrawn every ``every`` steps; shows the newest training and validation results.
+
+    It ends where the run will: at its budget, or where the schedule finishes once the task is learned. The time left is
+    that for the sequences up to there at the mean rate so far, validations included.
+    """
 
     def __init__(self, every: int = 10) -> None:
         self.every = at_least("callbacks.progress.every", every, 1)
         self.bar: Any = None
 
+    @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
-        total = learner.data.total_steps * learner.data.batch_size
-        self.bar = tqdm(total=total, initial=learner.sequences, unit=" sequences", dynamic_ncols=True)
+        end, seen = self._end(learner), learner.sequences
+        self.bar = tqdm(total=end, initial=seen, unit=" sequences", dynamic_ncols=True, smoothing=0)
 
+    @rank_zero_only
     def on_train_batch_end(self, trainer: pl.Trainer, learner: pl.LightningModule, *args: Any) -> None:
         if trainer.global_step % self.every == 0:
             self._draw(learner)
 
+    @rank_zero_only
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         self._draw(learner)
 
+    @rank_zero_only
     def on_train_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         self.bar.close()
 
@@ -45,4 +54,11 @@ class ProgressBar(pl.Callback):
             if words != "exact" and f"{part}/{logged}" in learner.latest
         }
         self.bar.set_postfix(shown, refresh=False)
+        self.bar.total = self._end(learner)
         self.bar.update(learner.sequences - self.bar.n)
+
+    def _end(self, learner: Learner) -> int:
+        budget, finish = learner.data.total_steps * learner.data.batch_size, learner.schedule.finishes_at
+        if learner.stop_at_cost is None or finish is None:
+            return budget
+        return min(budget, max(finish, learner.sequences))

@@ -1,0 +1,60 @@
+"""Makes the speed tables of README.md and docs from what was measured: `python benchmarks/tables.py [FILE]`.
+
+FILE is what `speed.py --save` wrote, by default the newest in benchmarks/results. A table stands between the lines
+`<!-- speed: WORKLOAD … -->` and `<!-- /speed -->` of a document; words after the workload are the contestants it
+shows, all by default. What is between the lines is replaced, and `--check` only says whether it would be.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from results import FOLDER, Row, load, table
+from speed import RATIOS
+from workloads import WORKLOADS
+
+ROOT = Path(__file__).parents[1]
+PLACE = re.compile(r"(<!-- speed: (\S+)(.*?) -->\n).*?(<!-- /speed -->)", re.DOTALL)
+
+
+def filled(text: str, about: dict[str, str], rows: Sequence[Row]) -> str:
+    """A document with its tables made anew; KeyError names a workload that was not measured."""
+
+    def fill(place: re.Match[str]) -> str:
+        opening, workload, contestants, closing = place.groups()
+        shown = [row for row in rows if row.workload == workload and row.threads == 1 and not row.mixed]
+        if contestants.split():
+            shown = [row for row in shown if row.contestant in contestants.split()]
+        if not shown:
+            raise KeyError(f"{workload}: was not measured by {about['command']}")
+        made = f"{WORKLOADS[workload].title}; one thread of {about['device']} ({about['vectors']}), {about['date']}:"
+        return f"{opening}{made}\n\n{table(shown, RATIOS)}\n{closing}"
+
+    return PLACE.sub(fill, text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a table is out of date")
+    arguments = parser.parse_args()
+    file = arguments.file or max(FOLDER.glob("*.json"), default=None, key=lambda path: path.stat().st_mtime)
+    if file is None or not file.is_file():
+        parser.error(f"{file or FOLDER}: nothing was measured; `python benchmarks/speed.py --save` does")
+    about, rows = load(file)
+    stale = []
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = document.read_text()
+        if (made := filled(text, about, rows)) != text:
+            stale.append(document)
+            if not arguments.check:
+                document.write_text(made)
+                print(document.relative_to(ROOT))
+    if arguments.check and stale:
+        sys.exit(f"out of date: {', '.join(str(document.relative_to(ROOT)) for document in stale)}")
+
+
+if __name__ == "__main__":
+    main()
