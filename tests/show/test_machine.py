@@ -1,6 +1,7 @@
 """The machine in JavaScript against `trace`: every signal of random models, with every access option and controller."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 import torch
 
 import ntm_lab
+from ntm_lab.evaluation.ablations import ABLATIONS, Ablated, Ablation
 from ntm_lab.nn import MemoryNetwork
+from ntm_lab.nn.encoders import Words
 from ntm_lab.show.bundle import WEB
 from ntm_lab.show.description import describe
 from ntm_lab.types import SequenceModel
@@ -41,6 +44,8 @@ MODELS: dict[str, Any] = {
         I, O, **SMALL, heads=3, late_write=False, key_strength=False, separate_add=False, own_slots=False
     ),
     "LSTM": lambda: ntm_lab.LSTM(I, O, size=6, layers=2),
+    "LSTM-encoder": lambda: ntm_lab.LSTM(I, O, size=6, layers=1, encoder=partial(Words, words=1, size=3)),
+    "NTM-encoder": lambda: ntm_lab.NTM(I, O, **SMALL, encoder=partial(Words, words=1, size=3)),
 }
 
 TRACE = """
@@ -114,3 +119,35 @@ def test_a_model_that_the_page_cannot_run_is_one_line() -> None:
     model = MemoryNetwork(I, O, ntm_lab.nn.controllers.LSTM, Other)
     with pytest.raises(ValueError, match="show: the page runs NTM, DNC, MANN and LSTM, but no Other"):
         describe(model)
+
+
+ABLATED = """
+return descriptions.map((description) => {
+  const machine = new Machine(decode(description));
+  const all = { read: [...Array(machine.readHeads).keys()], write: [] };
+  const changes = {
+    intact: {},
+    "reads zeroed": { silent: all },
+    "memory frozen": { frozen: true },
+    "slots shuffled": { order },
+    "memory cleared": { cleared: true },
+  };
+  const under = (change) => new Recording(machine, inputs, machine.slots, { ...NO_CHANGE, from: 5, ...change }).logits;
+  return Object.fromEntries(Object.keys(ABLATIONS).map((name) => [name, under(changes[name])]));
+});
+"""
+
+
+def test_ablations_are_those_of_the_evaluation(engine: Any) -> None:
+    """On random models, whose every write matters; the page takes the same names."""
+    models = [randomized(MODELS[name]()) for name in ("NTM-heads-shifts-2_layers", "DNC-repairs", "MANN")]
+    order = torch.randperm(7, generator=torch.Generator().manual_seed(3)).tolist()
+    given = {"descriptions": [describe(model) for model in models], "inputs": INPUTS.tolist(), "order": order}
+    told = engine("machine.js recording.js", ABLATED, **given)
+    shuffled: Ablation = lambda model, inputs, stored, _: model(inputs, stored.with_memory(stored.memory[:, order]))  # noqa: E731
+    for model, ours in zip(models, told, strict=True):
+        assert {*ours} == {*ABLATIONS}
+        for name, ablation in {**ABLATIONS, "slots shuffled": shuffled}.items():
+            with torch.no_grad():
+                expected, _ = Ablated(model, ablation, storing=5)(INPUTS[None])
+            assert torch.allclose(torch.tensor([ours[name]], dtype=torch.float64), expected, rtol=0, atol=1e-6), name

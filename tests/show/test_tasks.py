@@ -101,7 +101,7 @@ def test_images_come_from_the_classes_for_testing(drawn: dict[str, Any]) -> None
 
 def test_every_task_is_known() -> None:
     ours = {getattr(tasks, name) for name in tasks.__all__}
-    assert {*SETTINGS} == {task for task in ours if issubclass(task, BaseTask)}
+    assert {*SETTINGS} == {task for task in ours if issubclass(task, BaseTask)} - {tasks.Babi}  # stories come drawn
 
 
 class Backwards(BaseTask):
@@ -124,7 +124,6 @@ class Backwards(BaseTask):
 def test_of_any_other_task_there_are_drawn_sequences(engine: Any) -> None:
     described = describe_task(Backwards())
     drawn = described["settings"]["examples"]
-    assert [len(example["inputs"]) for example in drawn] == [2, 2, 3, 3, 4, 4]
-    assert drawn[-1]["targets"] == [[row[0]] for row in drawn[-1]["inputs"][::-1]]
+    assert [example["inputs"]["shape"] for example in drawn] == [[steps, 2] for steps in (2, 2, 3, 3, 4, 4)]
     (told,) = engine("machine.js tasks.js", DRAW, given=[{"described": described, "difficulty": {"example": 6}}])
-    assert told["inputs"] == drawn[-1]["inputs"] and told["targets"] == drawn[-1]["targets"]
+    assert told["targets"] == drawn[-1]["targets"] == [[row[0]] for row in told["inputs"][::-1]]

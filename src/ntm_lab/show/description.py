@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ntm_lab.nn import LSTM, DNCAccess, MANNAccess, MemoryNetwork, NTMAccess
+from ntm_lab.nn.encoders import Words
 from ntm_lab.types import Access, Field, Kind, Layer, SequenceModel
 
 ACCESSES: tuple[type[Access], ...] = (NTMAccess, DNCAccess, MANNAccess)
@@ -23,13 +24,14 @@ Node = dict[str, Any]
 def describe(model: SequenceModel) -> Node:
     """The settings and the weights of a model.
 
-    Raises ValueError for a model that the page cannot run: another access than those of `ACCESSES`, or a controller
-    that does not give its weights as layers.
+    Raises ValueError for a model that the page cannot run: another access than those of `ACCESSES`, a controller that
+    does not give its weights as layers, or an encoder that is not `Words`.
     """
     if type(model) is LSTM:
         return {
             "controller": _controller(_lstm_layers(model), (model.hidden, model.cell)),
             "output": _linear(model.output),
+            "encoder": _encoder(model),
         }
     if not isinstance(model, MemoryNetwork) or type(model.access) not in ACCESSES:
         own = type(model.access) if isinstance(model, MemoryNetwork) else type(model)
@@ -42,6 +44,7 @@ def describe(model: SequenceModel) -> Node:
     return {
         "controller": _controller(layers, tuple(part[0] for part in model.controller.initial_state(1))),
         "output": _linear(model.output),
+        "encoder": _encoder(model),
         "heads": _linear(model.heads),
         "layout": [
             {"heads": group.heads, "fields": [_field(field) for field in group.fields]}
@@ -51,7 +54,7 @@ def describe(model: SequenceModel) -> Node:
             "name": type(access).__name__,
             **{name: value for name, value in vars(access).items() if isinstance(value, bool | int | float | str)},
         },
-        "initial": {"reads": _tensor(model.reads), **_initial(access)},
+        "initial": {"reads": tensor(model.reads), **_initial(access)},
     }
 
 
@@ -66,9 +69,20 @@ def _controller(layers: Sequence[Layer], state: Sequence[Tensor]) -> Node:
     return {
         "size": size,
         "gated": layers[0].bias.shape[0] == 4 * size,
-        "layers": [{name: _tensor(part) for name, part in layer._asdict().items()} for layer in layers],
-        **{name: _tensor(part) for name, part in zip(("hidden", "cell"), state, strict=False)},
+        "layers": [
+            {name: tensor(part) for name, part in layer._asdict().items() if part is not None} for layer in layers
+        ],
+        **{name: tensor(part) for name, part in zip(("hidden", "cell"), state, strict=False)},
     }
+
+
+def _encoder(model: MemoryNetwork | LSTM) -> Node | None:
+    """The matrix (size, I) that maps the inputs, if something does: words are embedded linearly."""
+    if model.encoder is None:
+        return None
+    if type(model.encoder) is not Words:
+        raise ValueError(f"show: the page knows the encoder Words, but no {type(model.encoder).__name__}")
+    return tensor(model.encoder(torch.eye(model.input_size).to(model.encoder.embedding.weight)).T)
 
 
 def _lstm_layers(model: LSTM) -> list[Layer]:
@@ -95,8 +109,8 @@ def _initial(access: Access) -> Node:
         other = state  # a page could not tell how more slots begin
     return {
         "resizable": other is not state,
-        "memory": _tensor(memory[:1] if alike else memory),
-        "weighting": None if weighting is None else named or _tensor(weighting[0]),
+        "memory": tensor(memory[:1] if alike else memory),
+        "weighting": None if weighting is None else named or tensor(weighting[0]),
         "zeros": {
             name: ["N" if size != larger else size for size, larger in zip(part.shape[1:], more.shape[1:], strict=True)]
             for name, part, more in zip(state._fields, state, other, strict=True)
@@ -113,11 +127,10 @@ def _name(weighting: Tensor) -> str | None:
 
 
 def _linear(layer: nn.Linear) -> Node:
-    return {"weight": _tensor(layer.weight), "bias": _tensor(layer.bias)}
+    return {"weight": tensor(layer.weight), "bias": tensor(layer.bias)}
 
 
-def _tensor(value: Tensor | None) -> Node | None:
-    if value is None:
-        return None
+def tensor(value: Tensor) -> Node:
+    """A tensor as the page reads it."""
     plain = value.detach().cpu().float().contiguous().numpy().astype("<f4")
     return {"shape": list(value.shape), "base64": base64.b64encode(plain.tobytes()).decode()}

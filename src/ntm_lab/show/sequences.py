@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ntm_lab.show.description import tensor
 from ntm_lab.tasks import AssociativeRecall, Bits, Copy, NGrams, OneShot, RepeatCopy, Sort, Symbols
 from ntm_lab.tasks.difficulties import in_words, ladder, seeded
 from ntm_lab.types import Answer, Batch, Task
@@ -28,8 +29,9 @@ Node = dict[str, Any]
 
 def describe_task(task: Task, seed: int = 0) -> Node:
     """The task's kind, settings and ranges; of a task that the page does not know, sequences drawn here."""
-    known = type(task) in SETTINGS
-    settings: Node = {name: getattr(task, name) for name in SETTINGS.get(type(task), ())}
+    # A page draws one label for an image, not five letters.
+    known = type(task) in SETTINGS and not (isinstance(task, OneShot) and task.answer.count > 1)
+    settings: Node = {name: getattr(task, name) for name in SETTINGS[type(task)]} if known else {}
     if isinstance(task, OneShot) and known:
         settings["pool"] = _pool(task, seed)
     elif not known:
@@ -57,8 +59,7 @@ def _pool(task: OneShot, seed: int) -> Node:
     shots = min(SHOTS, images.per_class)
     drawn = images.draw(EPISODES, min(task.labels, images.classes), shots, seeded(seed, "page"))
     scale = 16 if torch.equal(drawn * 16, (drawn * 16).round()) else 255  # scikit-learn's digits have 16 grey levels
-    plain = (drawn * scale).round().to(torch.uint8).contiguous().numpy()
-    return {"shape": list(drawn.shape), "scale": scale, "bytes": base64.b64encode(plain.tobytes()).decode()}
+    return _bytes(drawn, scale)
 
 
 def _examples(task: Task, seed: int) -> list[Node]:
@@ -75,9 +76,20 @@ def _example(batch: Batch, row: int, words: str) -> Node:
     length = int(batch.lengths[row])
     inputs, targets, mask, _ = (part[row] for part in batch)
     asked = torch.where(mask.unsqueeze(-1), targets, torch.zeros_like(targets))
-    plain = {"inputs": inputs, "targets": asked, "mask": mask}
-    return {"words": words, **{name: _list(part[:length]) for name, part in plain.items()}}
+    plain = {"targets": asked, "mask": mask}
+    return {
+        "words": words,
+        "inputs": _numbers(inputs[:length]),
+        **{name: part[:length].tolist() for name, part in plain.items()},
+    }
 
 
-def _list(part: Tensor) -> Any:
-    return part.tolist()
+def _numbers(values: Tensor) -> Node:
+    """Whole numbers below 256 as bytes, as most inputs are; others as they are."""
+    whole = bool((values == values.clamp(0, 255).round()).all())
+    return _bytes(values, 1) if whole else tensor(values)
+
+
+def _bytes(values: Tensor, scale: int) -> Node:
+    plain = (values * scale).round().to(torch.uint8).contiguous().numpy()
+    return {"shape": list(values.shape), "scale": scale, "bytes": base64.b64encode(plain.tobytes()).decode()}

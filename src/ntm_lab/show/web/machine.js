@@ -109,7 +109,8 @@ export class Machine {
   }
 
   // Logits, signals and the state after one step. `silent` lists the heads that return, or write, nothing.
-  step(inputs, state, silent = { read: [], write: [] }) {
+  step(given, state, silent = { read: [], write: [] }) {
+    const inputs = this.encoder ? linear(this.encoder, null, given) : given;
     if (!this.hasMemory) {
       const [output, after] = control(this.controller, inputs, state.controller);
       return { logits: linear(this.output.weight, this.output.bias, output), signals: { hidden: [output] }, state: { controller: after } };

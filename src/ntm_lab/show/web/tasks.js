@@ -12,7 +12,7 @@
 // and where it makes sense `asks(t)`, whether a press at this step asks for something else; `knowable(t)`, whether the
 // answer can be known; `optimum(t)`, the best probability of a 1.
 
-import { range, shuffled } from "./numbers.js";
+import { range, rows, shuffled } from "./numbers.js";
 
 const bitsOf = (count, width, random) => range(count).map(() => range(width).map(() => Number(random() < 0.5)));
 const silent = (width) => new Array(width).fill(0);
@@ -83,8 +83,8 @@ function repeatCopy({ bits, mean, std }, ranges) {
   };
 }
 
-function associativeRecall({ rows, bits }, ranges) {
-  const period = rows + 1;
+function associativeRecall({ rows: height, bits }, ranges) {
+  const period = height + 1;
   return {
     title: "Associative recall",
     words: "Hear a list of items, then one of them again, and say the item that followed it.",
@@ -92,8 +92,8 @@ function associativeRecall({ rows, bits }, ranges) {
     draw({ items }, random) {
       const seen = new Set();
       const cells = [];
-      while (cells.length < items * rows) {
-        const item = bitsOf(rows, bits, random);
+      while (cells.length < items * height) {
+        const item = bitsOf(height, bits, random);
         const name = item.flat().join("");
         if (!seen.has(name)) cells.push(...item); // items of a sequence are distinct
         seen.add(name);
@@ -105,7 +105,7 @@ function associativeRecall({ rows, bits }, ranges) {
       const at = (t) => ({ segment: Math.floor(t / period), row: (t % period) - 1 });
       const cell = (t) => {
         const { segment, row } = at(t);
-        return row < 0 || segment > items ? null : (segment < items ? segment : asked) * rows + row;
+        return row < 0 || segment > items ? null : (segment < items ? segment : asked) * height + row;
       };
       const answering = (t) => at(t).segment === items + 1 && at(t).row >= 0;
       return {
@@ -114,7 +114,7 @@ function associativeRecall({ rows, bits }, ranges) {
           Number(at(t).row < 0 && at(t).segment < items),
           Number(at(t).row < 0 && at(t).segment >= items),
         ]),
-        targets: steps.map((t) => (answering(t) ? cells[(asked + 1) * rows + at(t).row] : silent(bits))),
+        targets: steps.map((t) => (answering(t) ? cells[(asked + 1) * height + at(t).row] : silent(bits))),
         mask: steps.map(answering),
         channels: [...bitNames(bits), "item", "query"],
         phases: [
@@ -242,7 +242,7 @@ function examples({ title, examples: drawn }) {
     title,
     words: "",
     axes: { example: axis([1, drawn.length], drawn.length) },
-    draw: ({ example }) => ({ cells: drawn[example - 1].inputs.map((row) => [...row]) }),
+    draw: ({ example }) => ({ cells: rows(drawn[example - 1].inputs).map((row) => [...row]) }),
     layout({ cells }, { example }) {
       const { targets, mask, words } = drawn[example - 1];
       const binary = cells.every((row) => row.every((value) => value === 0 || value === 1));

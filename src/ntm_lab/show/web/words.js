@@ -150,10 +150,12 @@ export function narrate({ machine, laid, step, detail, found, wrong }) {
   const parts = [`Step ${step + 1} of ${laid.inputs.length}${phase ? `: ${phase}` : ""}.`];
   if (machine.hasMemory) {
     const peak = (weighting) => weighting.reduce((best, w, slot) => (w > best[0] ? [w, slot] : best), [0, 0]);
-    const [written, place] = peak(detail.signals.write_weighting[0]);
+    const sharpest = (weightings) => weightings.map(peak).reduce((best, next) => (next[0] > best[0] ? next : best));
+    const [written, place] = sharpest(detail.signals.write_weighting);
     if (written > 0.2) parts.push(`Writes to slot ${place}.`);
-    const [read, where] = peak(detail.signals.read_weighting[0]);
-    if (read > 0.2) parts.push(`Reads slot ${where}${found.length ? `, written at step ${found[0].step + 1}` : ""}.`);
+    const [read, where] = sharpest(detail.signals.read_weighting);
+    const source = found.find(({ slot }) => slot === where);
+    if (read > 0.2) parts.push(`Reads slot ${where}${source ? `, written at step ${source.step + 1}` : ""}.`);
     else parts.push(`Reads many slots at once, slot ${where} most (${percent(read)}).`);
   }
   if (laid.mask[step] && wrong !== null) parts.push(wrong ? `${wrong} wrong.` : "Right.");
