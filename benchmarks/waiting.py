@@ -33,7 +33,7 @@ import pytorch_lightning as pl
 TRAIN = Path(__file__).parents[1] / "train.py"
 THREE = ["-c", "import torch, pytorch_lightning, hydra; print('imports', flush=True)"]
 MARKS = "+callbacks.marks._target_=waiting.Marks"
-JOB = (str(TRAIN), "callbacks=none", "logger=csv", "max_sequences=16", "test.sequences=16")
+SHORT = ("callbacks=none", "logger=csv", "max_sequences=16", "test.sequences=16")
 LAUNCHERS = {"none": (), "joblib": ("hydra/launcher=joblib",)}
 COLUMNS = ("imports", "start", "training", "end", "all", "start/imports", "(all-imports)/training")
 
@@ -108,10 +108,10 @@ def whole(arguments: Sequence[str], cpu: bool) -> float:
 def sweep(count: int, cpu: bool) -> list[float]:
     """One job as a process of its own, then the sweep by each launcher, then the sweeps' ratios."""
     cores = len(os.sched_getaffinity(0))
-    alone = whole(JOB, cpu)
+    alone = whole([str(TRAIN), *SHORT], cpu)
     sweeps = []
     for name, launcher in LAUNCHERS.items():
-        took = whole([*JOB, "-m", f"seed=range(0,{count})", *launcher], cpu)
+        took = whole([str(TRAIN), "-m", *SHORT, f"seed=range(0,{count})", *launcher], cpu)
         sweeps.append(took / (cores if cpu and name != "none" else 1))
     return [alone, *sweeps, *(took / (alone + count * 0.2 / cores) for took in sweeps)]
 

@@ -134,3 +134,34 @@ def test_no_sequences_are_no_test() -> None:
     task = Copy()
     with pytest.raises(ValueError, match=r"^test\.sequences=0: must be"):
         evaluate(Oracle(task), task, [{"length": 5}], sequences=0)
+
+
+class Stored(Copy):
+    """Seven sequences, of lengths 1 to 7."""
+
+    def stored(self, difficulty: Any) -> Tensor:
+        return 2 * torch.arange(1, 8) + 1
+
+    def take(self, numbers: Tensor, difficulty: Any) -> Batch:
+        return self.sample(len(numbers), {"length": numbers + 1}, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("sequences", [100, 3])
+def test_a_task_with_fixed_data_is_tested_on_every_sequence_once(
+    sequences: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short ones first, as many at once as fit, padded, into 20 steps: 2 · 5 and 2 · 9 do, 3 · 7 and 2 · 11 do not."""
+    monkeypatch.setattr(fresh, "STEPS_AT_ONCE", 20)
+    taken: list[list[int]] = []
+
+    class Heard(Stored):
+        def take(self, numbers: Tensor, difficulty: Any) -> Batch:
+            taken.append((numbers + 1).tolist())
+            return super().take(numbers, difficulty)
+
+    task = Heard(lengths=(1, 5), bits=2)
+    model = LSTM(task.input_size, task.output_size, size=4, layers=1)
+    (row,) = evaluate(model, task, [{"length": 5}], sequences=sequences, details=True)
+    assert row["n"] == len({number for batch in taken for number in batch}) == min(sequences, 7)
+    if sequences > 7:
+        assert taken == [[1, 2], [3, 4], [5], [6], [7]]

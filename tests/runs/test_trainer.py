@@ -162,6 +162,23 @@ def test_a_refusal_leaves_nothing_behind(train: Train, tiny_ntm: list[str], tmp_
     assert ended.err.splitlines()[-1] == "trainer.gradient_clip_val=0.1: cannot be set; clip.limit bounds the gradient"
 
 
+SCALED = "{_target_: pytorch_lightning.plugins.MixedPrecision, precision: 16-mixed, device: cpu}"
+
+
+def test_gradients_of_float16_are_clipped_when_they_are_unscaled(
+    train: Train, tiny_ntm: list[str], whole: Path, tmp_path: Path
+) -> None:
+    settings = [*tiny_ntm, *SETTINGS, f"+trainer.plugins=[{SCALED}]", f"hydra.run.dir={tmp_path / 'run'}"]
+    refused = train(*settings)
+    assert refused.status != 0 and refused.err.splitlines()[-1].startswith(
+        "optimizer.fused=true: clips scaled gradients"
+    )
+    ended = train(*settings, "optimizer.fused=false")
+    assert ended.status == 0, ended.err
+    norms = [curve(folder, "train/gradient_norm")[4] for folder in (tmp_path / "run", whole)]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-2)
+
+
 def test_what_is_served_acts(
     train: Train, tiny_ntm: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -199,6 +199,8 @@ def build_trainer(config: DictConfig, folder: Path, learner: Learner, alone: boo
     trainer.names = {id(callback): f"callbacks.{name}" for name, callback in callbacks.items()} | {
         id(limit): limit.name
     }
+    if getattr(trainer.precision_plugin, "scaler", None) is not None and config.optimizer.get("fused"):
+        raise ValueError("optimizer.fused=true: clips scaled gradients in float16; give optimizer.fused=false")
     _check_group(trainer, alone)
     learner.data.check_parts(trainer.world_size, trainer.accumulate_grad_batches)
     return trainer

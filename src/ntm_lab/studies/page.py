@@ -49,7 +49,7 @@ def draw(study: Study, out: Path) -> Verdict:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: is not there yet; `ntm-lab reproduce {study.name}` makes it")
     # of missing values only the empty field: "None" and "null" may be names of settings
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""], float_precision="round_trip")
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
     study.draw(table).savefig(out / f"{study.name}.png")
     verdict = study.judge(table)
     facts: Facts = json.loads((out / f"{study.name}.json").read_text())

@@ -95,7 +95,7 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
 def _curves(run: Path, names: Sequence[str]) -> Iterator[pd.DataFrame]:
     """A long table for each of the names that the run logged."""
     try:
-        table = pd.read_csv(run / CURVES, float_precision="round_trip")  # not the default of every pandas
+        table = pd.read_csv(run / CURVES)
         progress = table[PROGRESS].astype({"sequences": int, "step": int, "seconds": float})
         matching = [logged for name in names for logged in table.columns if fnmatchcase(logged, name)]
         logged = {name: table[name].astype(float) for name in matching}

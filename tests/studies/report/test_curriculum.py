@@ -73,7 +73,7 @@ def test_runs_that_never_learned_are_later_and_not_left_out() -> None:
 
 
 def test_every_curriculum_is_swept_and_held_against_uniform(composed: Callable[..., Any]) -> None:
-    files = {path.stem for path in (CONF / "curriculum").glob("*.yaml")}
+    files = {path.stem for path in (CONF / "curriculum").glob("*.yaml")} - {"validated"}  # for stories, that run out
     assert files == {*CURRICULA}
     for sweep in STUDY.sweeps:
         for form in ("quick", "full"):
