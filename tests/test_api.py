@@ -27,7 +27,9 @@ from ntm_lab.types import Access
 
 def test_the_package_says_what_it_has() -> None:
     assert set(dir(ntm_lab)) == set(ntm_lab.__all__)
-    assert {"NTM", "DNC", "MANN", "LSTM", "tasks", "evaluate", "train", "load", "__version__"} == set(ntm_lab.__all__)
+    assert {"NTM", "DNC", "MANN", "LSTM", "tasks", "evaluate", "train", "load", "show", "__version__"} == set(
+        ntm_lab.__all__
+    )
     for name in ntm_lab.__all__:
         assert getattr(ntm_lab, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'absent'"):

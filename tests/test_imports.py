@@ -31,7 +31,7 @@ STANDS_ON = {
     "studies": "checks types files nn tasks runs zoo evaluation figures",
     "show": "checks types files nn tasks zoo evaluation figures",
     "cli": "checks types files nn tasks runs zoo evaluation figures studies show",
-    "__init__": "nn tasks runs zoo evaluation figures",
+    "__init__": "nn tasks runs zoo evaluation figures show",
 }
 KNOW_HYDRA = {"runs", "zoo", "cli/train.py"}
 

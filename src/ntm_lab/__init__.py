@@ -7,8 +7,8 @@
     >>> logits.shape
     torch.Size([4, 41, 8])
 
-`train` trains a model, `evaluate` says how good one is, `load` finds a trained one. All names are imported when they
-are first used: PyTorch, Lightning and Hydra take seconds.
+`train` trains a model, `evaluate` says how good one is, `load` finds a trained one, `show` lets one watch it. All names
+are imported when they are first used: PyTorch, Lightning and Hydra take seconds.
 """
 
 from importlib import import_module
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from ntm_lab.evaluation.api import evaluate
     from ntm_lab.nn import DNC, LSTM, MANN, NTM
     from ntm_lab.runs.api import train
+    from ntm_lab.show.page import show
     from ntm_lab.zoo.find import load
 
-__all__ = ["DNC", "LSTM", "MANN", "NTM", "__version__", "evaluate", "load", "tasks", "train"]
+__all__ = ["DNC", "LSTM", "MANN", "NTM", "__version__", "evaluate", "load", "show", "tasks", "train"]
 
 _HOMES = {
     **dict.fromkeys(("DNC", "LSTM", "MANN", "NTM"), "ntm_lab.nn"),
     "evaluate": "ntm_lab.evaluation.api",
     "load": "ntm_lab.zoo.find",
+    "show": "ntm_lab.show.page",
     "train": "ntm_lab.runs.api",
 }
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "generalise": "how far a model holds beyond its training, as a table and a figure",
     "models": "the trained models that come with the package",
     "demo": "draw what a model does with an unseen sequence",
+    "show": "a page in the browser, in which one watches a model at work and takes its memory apart",
     "compare": "any runs as a table and a figure, with the statistics of several seeds",
     "reproduce": "every figure and claim of a report: train, draw, judge, and write a page",
 }

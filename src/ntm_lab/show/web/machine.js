@@ -1,0 +1,144 @@
+// The loop of a controller around a memory, the same for every access; ntm_lab/nn/network.py. And a stack of LSTM layers
+// without one. A machine is made of what ntm_lab/show/description.py wrote down.
+
+import { dncStep } from "./dnc.js";
+import { mannStep } from "./mann.js";
+import { ntmStep } from "./ntm.js";
+import { linear, range, rows, sigmoid, softmax, softplus, vector } from "./numbers.js";
+
+const STEPS = { NTMAccess: ntmStep, DNCAccess: dncStep, MANNAccess: mannStep };
+
+const BOUNDS = {
+  none: (emitted) => emitted,
+  tanh: (emitted) => emitted.map(Math.tanh),
+  sigmoid: (emitted) => emitted.map(sigmoid),
+  softplus: (emitted) => emitted.map(softplus),
+  oneplus: (emitted) => emitted.map((x) => 1 + softplus(x)),
+  softmax,
+};
+
+// Tensors come as {shape, base64}, little-endian float32, or as {shape, bytes, scale}, whole numbers to be divided by it.
+export function decode(node) {
+  if (Array.isArray(node)) return node.map(decode);
+  if (node === null || typeof node !== "object") return node;
+  const text = node.base64 ?? node.bytes;
+  if (typeof text === "string") {
+    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    const float = (_, i) => view.getFloat32(4 * i, true);
+    const data = node.scale
+      ? Float32Array.from(bytes, (byte) => byte / node.scale)
+      : Float32Array.from({ length: bytes.length / 4 }, float);
+    return { shape: node.shape, data };
+  }
+  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, decode(value)]));
+}
+
+// What a controller emits, as the fields of the heads: group by group, head by head, field by field.
+function split(layout, emitted) {
+  const fields = {};
+  let at = 0;
+  for (const group of layout) {
+    for (let head = 0; head < group.heads; head++) {
+      for (const { name, size, bound, single } of group.fields) {
+        const values = BOUNDS[bound](emitted.slice(at, (at += size)));
+        (fields[name] ??= []).push(single ? values[0] : values);
+      }
+    }
+  }
+  return fields;
+}
+
+// A stack of layers: tanh, or with gates an LSTM's; output and next state.
+function control(controller, inputs, state) {
+  const hidden = [];
+  const cell = [];
+  let output = inputs;
+  controller.layers.forEach(({ below, own, bias }, layer) => {
+    const sum = linear(below, bias, output);
+    if (own) linear(own, null, state.hidden[layer]).forEach((value, i) => (sum[i] += value));
+    const size = controller.size;
+    if (controller.gated) {
+      const gate = (which, i) => sum[which * size + i]; // input, forget, candidate, output
+      const next = vector(size);
+      output = vector(size);
+      for (let i = 0; i < size; i++) {
+        next[i] = sigmoid(gate(1, i)) * state.cell[layer][i] + sigmoid(gate(0, i)) * Math.tanh(gate(2, i));
+        output[i] = sigmoid(gate(3, i)) * Math.tanh(next[i]);
+      }
+      cell.push(next);
+    } else {
+      output = sum.map(Math.tanh);
+    }
+    hidden.push(output);
+  });
+  return [output, { hidden, cell }];
+}
+
+// Rows for any number of slots: its own, or the same one again and again.
+const spread = (value, slots) => {
+  const own = rows(value);
+  return range(slots).map((slot) => own[own.length === 1 ? 0 : slot].slice());
+};
+
+const WEIGHTINGS = {
+  first: (slots) => vector(slots).fill(1, 0, 1),
+  uniform: (slots) => vector(slots, 1 / slots),
+};
+
+export class Machine {
+  constructor(description) {
+    Object.assign(this, description); // controller, output and, with a memory, access, layout, heads, initial, …
+    this.hasMemory = Boolean(this.access);
+    this.slots = this.access?.slots ?? 0;
+    this.readHeads = this.access?.read_heads ?? 0;
+    this.writeHeads = this.access?.write_heads ?? this.initial?.zeros.write_weighting[0] ?? 0;
+  }
+
+  initialState(slots = this.slots) {
+    const { controller, initial } = this;
+    const state = { hidden: rowsOf(controller.hidden), cell: rowsOf(controller.cell) };
+    if (!this.hasMemory) return { controller: state };
+    const access = { memory: spread(initial.memory, slots) };
+    for (const [name, shape] of Object.entries(initial.zeros)) access[name] = zeros(shape, slots);
+    if (initial.weighting)
+      access.weighting = range(this.readHeads + this.writeHeads).map((head) =>
+        typeof initial.weighting === "string" ? WEIGHTINGS[initial.weighting](slots) : rows(initial.weighting)[head],
+      );
+    return { controller: state, access, reads: rows(initial.reads) };
+  }
+
+  // Logits, signals and the state after one step. `silent` lists the heads that return, or write, nothing.
+  step(given, state, silent = { read: [], write: [] }) {
+    const inputs = this.encoder ? linear(this.encoder, null, given) : given;
+    if (!this.hasMemory) {
+      const [output, after] = control(this.controller, inputs, state.controller);
+      return { logits: linear(this.output.weight, this.output.bias, output), signals: { hidden: [output] }, state: { controller: after } };
+    }
+    const [hidden, after] = control(this.controller, join(inputs, ...state.reads), state.controller);
+    const heads = split(this.layout, linear(this.heads.weight, this.heads.bias, hidden));
+    for (const head of silent.write) for (const name of ["erase", "add", "late"]) heads[name]?.[head].fill(0);
+    const { reads, state: access, signals, ...rest } = STEPS[this.access.name](this.access, heads, state.access);
+    for (const head of silent.read) reads[head].fill(0);
+    const logits = linear(this.output.weight, this.output.bias, join(hidden, ...reads));
+    return { logits, signals: { ...heads, ...signals, reads }, state: { controller: after, access, reads }, ...rest };
+  }
+}
+
+const rowsOf = (value) => (value ? rows(value) : []);
+
+function join(...parts) {
+  const result = vector(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    result.set(part, at);
+    at += part.length;
+  }
+  return result;
+}
+
+// Shapes are lists of numbers and "N", the slots.
+function zeros(shape, slots) {
+  const [size, ...rest] = shape.map((part) => (part === "N" ? slots : part));
+  return rest.length ? range(size).map(() => zeros(rest, slots)) : vector(size);
+}

@@ -1,0 +1,145 @@
+// One sequence as a machine lives it, step by step, and what is done to its memory on the way.
+
+import { range } from "./numbers.js";
+
+const KEPT_EVERY = 32; // steps between two states that are kept; what lies between is computed again when it is looked at
+
+// What may be taken away, by the names of ntm_lab.evaluation.ABLATIONS, from the step `from` on.
+export const ABLATIONS = {
+  intact: {},
+  "reads zeroed": { silentReads: true },
+  "memory frozen": { frozen: true },
+  "slots shuffled": { shuffled: true },
+  "memory cleared": { cleared: true },
+};
+
+// `change` says what is done: {from, silent: {read: [heads], write: [heads]}, frozen, cleared, order: [slots] or null,
+// edits: [{after, slot, column, value}]}. Frozen, shuffled and cleared memories are as in ntm_lab/evaluation/ablations.py:
+// only contents change, weightings, usage and links stay those of the slots as they were.
+export const NO_CHANGE = { from: 0, silent: { read: [], write: [] }, frozen: false, cleared: false, order: null, edits: [] };
+
+export class Recording {
+  constructor(machine, inputs, slots = machine.slots, change = NO_CHANGE) {
+    Object.assign(this, { machine, inputs, slots, change });
+    this.steps = [];
+    this.states = []; // before the steps 0, KEPT_EVERY, 2 · KEPT_EVERY, …
+    this.stored = null; // the memory that a frozen one goes back to
+    this.details = new Map();
+    let state = machine.initialState(slots);
+    inputs.forEach((input, t) => {
+      if (t % KEPT_EVERY === 0) this.states.push(state);
+      const step = this.step(t, state);
+      state = step.state;
+      this.steps.push(light(step));
+    });
+  }
+
+  // Everything of one step, its stages and the memory after it included.
+  at(t) {
+    if (!this.details.has(t)) {
+      this.details.clear();
+      const first = t - (t % KEPT_EVERY);
+      let state = this.states[first / KEPT_EVERY];
+      for (let step = first; step < Math.min(first + KEPT_EVERY, this.inputs.length); step++) {
+        const full = this.step(step, state);
+        this.details.set(step, full);
+        state = full.state;
+      }
+    }
+    return this.details.get(t);
+  }
+
+  get logits() {
+    return this.steps.map((step) => step.logits);
+  }
+
+  step(t, before) {
+    const { machine, change } = this;
+    if (!machine.hasMemory) return machine.step(this.inputs[t], before);
+    let state = before;
+    if (t === change.from) state = this.changed(state);
+    if (change.frozen && t >= change.from) state = withMemory(state, this.stored);
+    const step = machine.step(this.inputs[t], state, t >= change.from ? change.silent : undefined);
+    const edits = change.edits.filter((edit) => edit.after === t);
+    if (edits.length) {
+      const memory = step.state.access.memory.map((row) => row.slice());
+      for (const { slot, column, value } of edits) if (memory[slot]) memory[slot][column] = value;
+      step.state = withMemory(step.state, memory);
+      step.signals.memory = memory;
+    }
+    return step;
+  }
+
+  // The state in which answering begins.
+  changed(state) {
+    const { change, machine, slots } = this;
+    let { memory } = state.access;
+    if (change.order) memory = change.order.map((slot) => memory[slot]);
+    if (change.cleared) memory = machine.initialState(slots).access.memory;
+    this.stored = memory;
+    const reads = state.reads.map((read, head) => (change.silent.read.includes(head) ? read.map(() => 0) : read));
+    return { ...withMemory(state, memory), reads };
+  }
+}
+
+const withMemory = (state, memory) => ({ ...state, access: { ...state.access, memory } });
+
+// What is kept of every step: all but what is as large as the memory.
+function light({ logits, signals, kept, late }) {
+  const { memory, link, ...small } = signals;
+  return { logits, signals: small, kept, late };
+}
+
+// Where the vectors read at step t came from: [{head, slot, step, share}], the largest share first. A read head takes w_r(i)
+// of slot i; of that slot a write at step s gave w_w(i), and what was erased since is gone. Shares are of all that the heads
+// read, 0 to 1.
+export function sources(recording, t, most = 3) {
+  const { machine, steps } = recording;
+  if (!machine.hasMemory) return [];
+  const readAfterWriting = machine.access.name === "DNCAccess" || machine.access.read_first === false;
+  const found = [];
+  for (const { head, slot, weight } of looked(steps[t].signals.read_weighting)) {
+    let survives = 1;
+    for (let s = readAfterWriting ? t : t - 1; s >= 0; s--) {
+      const { write_weighting } = steps[s].signals;
+      const given = Math.max(...write_weighting.map((w) => w[slot]));
+      const share = weight * survives * given;
+      if (share > 0.02) found.push({ head, slot, step: s, share });
+      survives *= steps[s].kept[slot];
+      if (survives < 1e-3) break;
+    }
+  }
+  return found.sort((a, b) => b.share - a.share).slice(0, most);
+}
+
+// The slots that read heads look at, {head, slot, weight}; what counts for less than a tenth is left out.
+const looked = (weightings) =>
+  weightings.flatMap((weighting, head) =>
+    [...weighting].map((weight, slot) => ({ head, slot, weight })).filter(({ weight }) => weight > 0.1),
+  );
+
+// The slots that are read, or written before the first answer, in the order of the ring and as one stretch of it: what a
+// memory of which little is used has to show. What is written while answering is often never read.
+export function slotsInUse(recording, mask, least = 8) {
+  const { machine, steps, slots } = recording;
+  if (!machine.hasMemory) return [];
+  const first = Math.max(mask.indexOf(true), 0) || steps.length;
+  const touched = new Array(slots).fill(false);
+  steps.forEach(({ signals }, t) => {
+    for (const weighting of [...signals.read_weighting, ...(t < first ? signals.write_weighting : [])])
+      weighting.forEach((w, slot) => w > 0.05 && (touched[slot] = true));
+  });
+  // The longest gap of the ring is left out; the stretch begins behind it.
+  let [start, gap] = [0, 0];
+  for (let first = 0; first < slots; first++) {
+    let length = 0;
+    while (length < slots && !touched[(first + length) % slots]) length++;
+    if (length > gap) [start, gap] = [first + length, length];
+  }
+  if (gap >= slots) [start, gap] = [0, slots - least];
+  const count = Math.min(slots, Math.max(least, slots - gap));
+  const stretch = range(count).map((place) => (start + place) % slots);
+  const used = stretch.filter((slot) => touched[slot]);
+  const neighbours = machine.layout.some(({ fields }) => fields.some(({ name }) => name === "shift"));
+  return neighbours || used.length < least ? stretch : used; // without a shift no slot is next to another
+}

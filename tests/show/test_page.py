@@ -1,0 +1,244 @@
+"""The page as a whole, in a real browser and from a file: what one does there, and what is answered."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ntm_lab
+from ntm_lab.cli import main
+from ntm_lab.evaluation import ABLATIONS, Ablated
+from ntm_lab.evaluation.ablations import Ablation
+from ntm_lab.runs.run import Run
+from ntm_lab.show import Page, show
+from ntm_lab.show.description import describe
+from ntm_lab.tasks.difficulties import seeded
+from ntm_lab.zoo import shipped
+from ntm_lab.zoo.find import Trained, find
+from ntm_lab.zoo.moments import moments
+
+SCENE = """(() => {
+  const [{ laid, recording }] = lab.scenes();
+  const plain = (rows) => rows.map((row) => [...row]);
+  return { inputs: laid.inputs, targets: laid.targets, logits: plain(recording.logits), change: recording.change };
+})()"""
+SCORE = "document.querySelector('.score').textContent"
+CAPTION = "document.querySelector('#caption').textContent"
+HASH = "location.hash"
+
+
+@pytest.fixture(scope="module")
+def copying() -> Trained:
+    return find("copy-ntm-lstm")
+
+
+@pytest.fixture(scope="module")
+def file(copying: Trained, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a page on disk."""
+    page = show(copying.model, copying.task, names=("copy-ntm-lstm",), length=6)
+    return page.save(tmp_path_factory.mktemp("page") / "page.html").as_uri()
+
+
+def wait_for(browser: Any, condition: str) -> None:
+    browser(f"new Promise((done) => {{ const look = () => {condition} ? done() : setTimeout(look, 20); look(); }})")
+
+
+def check_logits(copying: Trained, scene: dict[str, Any]) -> None:
+    with torch.no_grad():
+        expected, _ = copying.model(torch.tensor(scene["inputs"], dtype=torch.float32))
+    torch.testing.assert_close(torch.tensor(scene["logits"]), expected, rtol=0, atol=1e-3)  # logits of some 20
+
+
+def test_it_plays_and_steps(file: str, browser: Any) -> None:
+    browser.open(file)
+    assert browser(SCORE).startswith("0 of 48 bits wrong") and browser(CAPTION).startswith("Step 8 of 13: answers.")
+    browser.press("Home")
+    browser.press("ArrowRight")
+    assert browser(CAPTION).startswith("Step 2 of 13: listens. Writes to slot")
+    for _ in range(4):
+        browser.press("ArrowUp")
+    browser.press(" ")
+    wait_for(browser, "document.querySelector('#step').value === '12'")
+    assert browser(CAPTION).startswith("Step 13 of 13: answers.")
+    assert browser.complaints() == []
+
+
+def test_painted_bits_are_answered_as_torch_answers(copying: Trained, file: str, browser: Any) -> None:
+    browser.open(file)
+    before = browser(SCENE)
+    check_logits(copying, before)
+    box = browser("(({ x, y, width }) => [x, y, width])(document.querySelector('.over').getBoundingClientRect())")
+    browser.click(box[0] + box[2] / 3, box[1] + 40)  # somewhere in the input
+    row, column = map(int, re.findall(r"painted=(\d+)\.(\d+)", browser(HASH))[0])
+    browser.press("Home")
+    for key in ("Enter", "ArrowDown", "ArrowDown", "Enter"):
+        browser.press(key)
+    after = browser(SCENE)
+    expected = torch.tensor(before["inputs"])
+    for step, channel in ((row, column), (0, 2)):
+        expected[step, channel] = 1 - expected[step, channel]
+    assert after["inputs"] == expected.tolist()
+    assert after["targets"][7:] == expected[:6, :8].tolist()
+    check_logits(copying, after)
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_changes_the_answers_as_in_evaluation(name: str, copying: Trained, file: str, browser: Any) -> None:
+    browser.open(f"{file}#broken={name}")
+    scene = browser(SCENE)
+    ablation: Ablation = ABLATIONS[name]
+    if name == "slots shuffled":
+        order = scene["change"]["order"]
+        ablation = lambda model, inputs, stored, _: model(inputs, stored.with_memory(stored.memory[:, order]))  # noqa: E731
+    inputs = torch.tensor([scene["inputs"]], dtype=torch.float32)
+    with torch.no_grad():
+        logits, _ = Ablated(copying.model, ablation, storing=7)(inputs)
+    torch.testing.assert_close(torch.tensor([scene["logits"]]), logits, rtol=0, atol=1e-3)
+    wrong = int(copying.task.answer.wrong(logits, torch.tensor([scene["targets"]]))[:, 7:].sum())
+    assert browser(SCORE).startswith(f"{wrong} of 48 bits wrong")
+    assert (wrong > 5) == (name in ("reads zeroed", "slots shuffled", "memory cleared"))
+
+
+def test_the_address_restores_what_is_seen(file: str, browser: Any) -> None:
+    browser.open(file)
+    for key in ("n", "]", "3", "h", "Home", "ArrowRight", "ArrowRight"):
+        browser.press(key)
+    browser("document.querySelector('#silence [value=write0]').click()")
+    seen = browser(SCENE), browser(SCORE), browser(CAPTION)
+    assert browser(CAPTION).startswith("Step 3 of 15")  # one vector longer
+    address = f"{file}{browser(HASH)}"
+    browser.open(file)
+    assert (browser(SCENE), browser(SCORE), browser(CAPTION)) != seen
+    browser.open(address)
+    assert (browser(SCENE), browser(SCORE), browser(CAPTION)) == seen
+    assert browser("document.querySelector('#heads [aria-selected=true]').value") == "write0"
+
+
+def test_a_bad_address_is_no_error(file: str, browser: Any) -> None:
+    browser.open(
+        f"{file}#length=100000&seed=x&broken=what&head=read9&step=-7&edits=1~2&painted=9999.1&moment=8&slots=-1"
+    )
+    assert browser.complaints() == []
+    assert browser("lab.state().length") == 120
+
+
+PAGES: dict[str, Callable[[], Page]] = {
+    **{name: lambda name=name: _of(find(name)) for name in shipped.cards()},
+    "DNC": lambda: show(
+        ntm_lab.DNC(8, 6, slots=16, width=6, size=8, read_heads=2), ntm_lab.tasks.AssociativeRecall(), seed=3
+    ),
+    "MANN": lambda: show(ntm_lab.MANN(69, 5, slots=32, size=8, heads=2), ntm_lab.tasks.OneShot(), shots=3),
+    "LSTM": lambda: show(ntm_lab.LSTM(10, 8, size=6, layers=1), ntm_lab.tasks.Sort()),
+    "side by side": lambda: show(
+        ntm_lab.NTM(9, 8, slots=16, size=8), ntm_lab.tasks.Copy(), ntm_lab.LSTM(9, 8, size=6, layers=1), length=4
+    ),
+}
+
+
+def _of(found: Trained) -> Page:
+    return show(found.model, found.task, names=(found.folder.name,))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_request_leaves_a_page_and_nothing_goes_wrong(name: str, browser: Any, tmp_path: Path) -> None:
+    """On a phone, and on a screen with many keys."""
+    address = PAGES[name]().save(tmp_path / "page.html").as_uri()
+    for width, height, keys in ((390, 844, "n"), (1600, 900, "ha23cn]d,p??r")):
+        browser.open(address, width, height, touch=width < 500)
+        assert browser("document.documentElement.scrollWidth <= innerWidth"), f"{width} pixels are too few"
+        for key in keys:
+            browser.press(key)
+        assert browser.complaints() == []
+        assert browser.requests() == [address]
+
+
+def test_a_page_shows_itself_in_a_notebook(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "cell.html").write_text(f"<meta charset=utf-8>{PAGES['DNC']()._repr_html_()}")
+    browser.open((tmp_path / "cell.html").as_uri())
+    inside = "document.querySelector('iframe').contentDocument"
+    wait_for(browser, f"{inside}?.querySelector('#caption')?.textContent")
+    assert "bits wrong" in browser(f"{inside}.querySelector('.score').textContent")
+    assert browser.complaints() == []
+
+
+SOURCES = """
+const machine = new Machine(decode(description));
+const recording = new Recording(machine, inputs);
+const changed = new Recording(machine, inputs, machine.slots, { ...NO_CHANGE, edits });
+return { found: inputs.map((_, t) => sources(recording, t)), changed: changed.logits };
+"""
+
+
+def test_an_answer_comes_from_the_step_that_wrote_it(copying: Trained, engine: Any) -> None:
+    """A trained copying NTM reads at each answer what it heard; emptying a slot costs the answer that is read there."""
+    batch = copying.task.sample(1, {"length": 8}, seeded(0, "sources"))
+    given = {"description": describe(copying.model), "inputs": batch.inputs[0].tolist()}
+    modules = "machine.js recording.js"
+    found = engine(modules, SOURCES, **given, edits=[])["found"]
+    first = [steps[0] for steps in found[9:]]
+    assert [source["step"] for source in first] == [*range(8)]
+    assert all(source["share"] > 0.8 for source in first)
+    edits = [{"after": 8, "slot": first[3]["slot"], "column": column, "value": 0} for column in range(20)]
+    logits = torch.tensor([engine(modules, SOURCES, **given, edits=edits)["changed"]])
+    wrong = copying.task.answer.wrong(logits, batch.targets)[0, 9:].sum(1)
+    assert wrong[3] > 0 and wrong.sum() == wrong[3]
+
+
+# Without a browser
+
+
+@pytest.mark.parametrize("name", shipped.cards())
+def test_the_page_of_a_shipped_model_is_small_and_whole(name: str) -> None:
+    text = _of(find(name)).html()
+    assert len(text.encode()) <= 1_500_000
+    assert not re.search(r"https?://|\bfetch\(|@import|\bimport\b.*from|src=\"(?!data)|\{\{\w+\}\}", text)
+
+
+def test_what_cannot_be_shown_is_one_line(copying: Trained) -> None:
+    with pytest.raises(ValueError, match=r"show: the model has \(9, 8\) inputs and outputs, Sort needs \(10, 8\)"):
+        show(copying.model, ntm_lab.tasks.Sort())
+    with pytest.raises(ValueError, match="size=3: must be an axis of the task, length"):
+        show(copying.model, copying.task, size=3)
+
+
+def test_moments_of_a_training(started: Callable[..., Run], tiny_ntm: list[str]) -> None:
+    """Validations at 4, 8, …, 24 sequences: the first four and the sixth are kept, and the beginning."""
+    run = started(*tiny_ntm, "data.validate_every=4", "callbacks=moments")
+    run.fit()
+    found = find(run.folder)
+    kept = [*moments(found)]
+    assert [sequences for sequences, _ in kept] == [0, 4, 8, 12, 16, 24]
+    assert [sequences for sequences, _ in moments(found, most=3)] == [0, 8, 24]
+    (before, after), trained = (kept[0][1], kept[-1][1]), found.model
+    assert torch.equal(after.heads.weight, trained.heads.weight)
+    assert not torch.equal(before.heads.weight, trained.heads.weight)
+
+
+def test_the_command_writes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / "page.html"
+    words = ["show", "copy-ntm-feedforward", "copy-ntm-lstm", "--difficulty", "length=5", "--seed", "4"]
+    assert main([*words, "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"page in {out}\n"
+    assert "<title>copy-ntm-feedforward and copy-ntm-lstm</title>" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["copi"], "copi: there is no such folder"),
+        (["copy-ntm", "--difficulty", "length=3,4"], "--difficulty length=3,4: must be one, not 2"),
+        (["copy-ntm", "--seed", "-1"], "seed=-1: must be a whole number of at least 0"),
+        (["copy-ntm", "sort-ntm"], "show: the model has (10, 8) inputs and outputs, Copy needs (9, 8)"),
+        (["copy-ntm", "--out", "/proc/page.html"], "/proc/page.html: cannot be written"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_command_that_fails_is_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ntm-lab show: ") and message in line
