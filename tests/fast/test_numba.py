@@ -42,7 +42,7 @@ class Case(NamedTuple):
     @classmethod
     def of(cls, **settings: Any) -> "Case":
         """From settings of either kind."""
-        own = [name for name in settings if name not in cls._fields]
+        own = sorted(name for name in settings if name not in cls._fields)
         return cls(
             **{name: settings[name] for name in settings if name not in own},
             own=tuple((name, settings[name]) for name in own),
