@@ -104,7 +104,10 @@ def _check_found(choices: Mapping[str, str], values: Mapping[str, Any]) -> None:
     model, recipe = choices.get("model"), choices.get("recipe")
     if recipe is not None and recipe.split("/")[0] != model:
         raise RunError(f"recipe={recipe}: is no recipe of model={model}; give one of recipe/{model}")
-    for group, task in values.get("general", {}).items():
+    general = values.get("general", {})
+    if not isinstance(general, Mapping):
+        raise RunError(f"general={general}: cannot be set; recipe=MODEL/general and budget=general choose them")
+    for group, task in general.items():
         if task != choices["task"]:
             raise RunError(f"{group}={choices[group]}: is not there, and task={choices['task']} does not ask for it")
 

@@ -67,6 +67,7 @@ SERVED: frozenset[str] = frozenset(
 
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 OF_OLD_RUNS = {"_target_": "pytorch_lightning.Trainer", "_partial_": True}  # in their config.yaml
+MOST_PROCESSES = 10_000  # of which Lightning makes lists
 ADDRESS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")  # by which nodes find each other without a scheduler
 
 
@@ -216,6 +217,14 @@ def _served(settings: DictConfig) -> dict[str, Any]:
             raise ValueError(
                 f"trainer.{key}={value}: is no argument of the trainer; there are {', '.join(sorted(SERVED))}"
             )
+    at_least("trainer.num_nodes", given.get("num_nodes", 1), 1, MOST_PROCESSES)
+    devices = given.get("devices", "auto")
+    if not isinstance(devices, str | list):  # auto, or some of them by their numbers
+        allowed = f"a whole number from 1 to {MOST_PROCESSES}, or -1 for all there are"
+        whole = isinstance(devices, int) and not isinstance(devices, bool)
+        number(
+            "trainer.devices", devices, lambda count: whole and count != 0 and -1 <= count <= MOST_PROCESSES, allowed
+        )
     one_of("trainer.strategy", given.get("strategy", "auto"), STRATEGIES)
     parts = at_least("trainer.accumulate_grad_batches", given.get("accumulate_grad_batches", 1), 1)
     precision, device = str(given.get("precision")), given.get("accelerator", "auto")
