@@ -83,7 +83,7 @@ def prepare(point: Point, **options: Any) -> tuple[nn.Module, Tensor]:
     setting = point.setting
     if point.machine == "NTM":
         options["write_heads"] = setting.heads
-    sizes = {**COPY, "steps": setting.steps, "slots": setting.slots, "read_heads": setting.heads}
+    sizes = {**COPY, "steps": setting.steps, "slots": setting.slots, "heads": setting.heads}
     machine = MACHINES.get(point.machine, nn.Module)
     workload = Workload("", machine, **sizes, batches=(setting.batch,), others=LSTM, options=options)
     model = workload.build(point.backend if point.machine in MACHINES else point.machine)

@@ -43,7 +43,7 @@ class Workload(NamedTuple):
     size: int  # of the LSTM controller
     slots: int
     width: int
-    read_heads: int
+    heads: int  # that read; a MANN's write, too
     others: Mapping[str, Callable[["Workload"], nn.Module]]  # what stands beside the machine, by name
     options: Mapping[str, Any] = {}
 
@@ -59,8 +59,8 @@ class Workload(NamedTuple):
             size=self.size,
             slots=self.slots,
             width=self.width,
-            read_heads=self.read_heads,
             backend=backend,
+            **{"heads" if self.machine is ntm_lab.MANN else "read_heads": self.heads},
             **options,
         )
 
@@ -114,7 +114,7 @@ def _plain_ntm(workload: Workload) -> nn.Module:
 
 def _plain_dnc(links: bool) -> Callable[[Workload], nn.Module]:
     def build(workload: Workload) -> nn.Module:
-        sizes = workload.size, workload.slots, workload.width, workload.read_heads
+        sizes = workload.size, workload.slots, workload.width, workload.heads
         return PlainDNC(workload.inputs, workload.outputs, *sizes, links)
 
     return build
@@ -129,7 +129,7 @@ WORKLOADS = {
         "NTM, copy at length 20 (41 steps), LSTM controller of 100, memory 128x20",
         ntm_lab.NTM,
         **COPY,
-        read_heads=1,
+        heads=1,
         batches=(1, 16, 32, 128),
         others={"plain": _plain_ntm, **LSTM},
         options={"read_gate_bias": -4.0},
@@ -138,11 +138,11 @@ WORKLOADS = {
         "DNC, copy at length 20 (41 steps), LSTM controller of 100, memory 128x20, one read head",
         ntm_lab.DNC,
         **COPY,
-        read_heads=1,
+        heads=1,
         batches=(1, 16),
         others=DNCS,
     ),
-    "dnc-4": Workload("The same with four read heads", ntm_lab.DNC, **COPY, read_heads=4, batches=(1, 16), others=DNCS),
+    "dnc-4": Workload("The same with four read heads", ntm_lab.DNC, **COPY, heads=4, batches=(1, 16), others=DNCS),
     "dnc-babi": Workload(
         "DNC at the size of bAbI: 100 steps, LSTM controller of 256, memory 256x64, four read heads",
         ntm_lab.DNC,
@@ -152,7 +152,7 @@ WORKLOADS = {
         size=256,
         slots=256,
         width=64,
-        read_heads=4,
+        heads=4,
         batches=(1, 16),
         others=DNCS,
     ),
@@ -165,7 +165,7 @@ WORKLOADS = {
         size=200,
         slots=128,
         width=40,
-        read_heads=4,
+        heads=4,
         batches=(1, 16),
         others=LSTM,
     ),
@@ -185,7 +185,7 @@ def contestants(workload: Workload, device: str) -> list[str]:
 
 def _pytorch_ntm(workload: Workload) -> nn.Module:
     model = importlib.import_module("ntm.aio").EncapsulatedNTM(
-        workload.inputs, workload.outputs, workload.size, 1, workload.read_heads, workload.slots, workload.width
+        workload.inputs, workload.outputs, workload.size, 1, workload.heads, workload.slots, workload.width
     )
 
     def run(model: Any, inputs: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ def _pytorch_dnc(workload: Workload) -> nn.Module:
         num_hidden_layers=1,
         nr_cells=workload.slots,
         cell_size=workload.width,
-        read_heads=workload.read_heads,
+        read_heads=workload.heads,
     )
     return Peer(model, lambda model, inputs: model(inputs, reset_experience=True)[0][..., : workload.outputs])
 

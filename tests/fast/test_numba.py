@@ -265,7 +265,12 @@ def errors(expected: Tensors, found: Tensors) -> dict[str, float]:
 
 
 each_loss = pytest.mark.parametrize("of", ["logits", "all"])
-each_case = pytest.mark.parametrize("case", [case for machine in AXES for case in cases(machine)], ids=str)
+each_case = pytest.mark.parametrize(
+    "case",
+    # Those of a machine in one process of several: compilation takes half a minute.
+    [pytest.param(case, marks=pytest.mark.xdist_group(machine)) for machine in AXES for case in cases(machine)],
+    ids=str,
+)
 
 
 @each_loss

@@ -111,7 +111,7 @@ def test_a_job_goes_on_from_its_checkpoint(again: Callable[..., Any], sweep: Pat
         ("data.batch_size=8", "data.batch_size=4, not 8"),
         ("memory.init=learned", "choices.memory.init=constant, not learned"),
         ("max_sequences=32", "max_sequences=24, not 32"),
-        ("+task.more=1", "task.more=nothing, not 1"),
+        ("+trainer.benchmark=true", "trainer.benchmark=nothing, not True"),
     ],
 )
 def test_other_settings_are_refused(
