@@ -54,6 +54,16 @@ def test_memory_is_used_again_when_its_workspace_is_gone() -> None:
     assert places(Workspace(LIKE, [(100,), (50,)])) == before
 
 
+def test_shapes_that_come_again_are_not_cut_again() -> None:
+    spaces = [Workspace(LIKE, [(3, 5), (size,)]) for size in (2, 4)]
+    tensors, arrays = spaces[1].tensors, spaces[1].arrays
+    del spaces
+    again = Workspace(LIKE, [(3, 5), (4,)])
+    assert again.tensors is tensors and again.arrays is arrays
+    again.tensors[1].fill_(7)
+    assert arrays[1].tolist() == [7] * 4
+
+
 def test_a_lease_keeps_memory_from_being_used_again() -> None:
     space = Workspace(LIKE, [(100,)])
     lease, (before,) = space.lease, places(space)
