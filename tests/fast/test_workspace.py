@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ntm_lab.fast import workspace
 from ntm_lab.fast.contract import leaves
-from ntm_lab.fast.workspace import Workspace
+from ntm_lab.fast.workspace import Cut, Workspace
 from ntm_lab.nn import MemoryNetwork
 
 Build = Callable[..., MemoryNetwork]
@@ -20,9 +20,9 @@ LIKE = torch.zeros(0)
 
 
 @pytest.fixture(autouse=True)
-def nothing_free(monkeypatch: pytest.MonkeyPatch) -> dict[int, Tensor]:
-    """The buffers that are free, at first none."""
-    free: dict[int, Tensor] = {}
+def nothing_free(monkeypatch: pytest.MonkeyPatch) -> dict[int, Cut]:
+    """What is free, at first nothing."""
+    free: dict[int, Cut] = {}
     monkeypatch.setattr(workspace, "_free", free)
     return free
 
@@ -54,6 +54,16 @@ def test_memory_is_used_again_when_its_workspace_is_gone() -> None:
     assert places(Workspace(LIKE, [(100,), (50,)])) == before
 
 
+def test_shapes_that_come_again_are_not_cut_again() -> None:
+    spaces = [Workspace(LIKE, [(3, 5), (size,)]) for size in (2, 4)]
+    tensors, arrays = spaces[1].tensors, spaces[1].arrays
+    del spaces
+    again = Workspace(LIKE, [(3, 5), (4,)])
+    assert again.tensors is tensors and again.arrays is arrays
+    again.tensors[1].fill_(7)
+    assert arrays[1].tolist() == [7] * 4
+
+
 def test_a_lease_keeps_memory_from_being_used_again() -> None:
     space = Workspace(LIKE, [(100,)])
     lease, (before,) = space.lease, places(space)
@@ -63,13 +73,13 @@ def test_a_lease_keeps_memory_from_being_used_again() -> None:
     assert before in {places(space)[0] for space in [Workspace(LIKE, [(100,)]) for _ in range(2)]}
 
 
-def test_the_smallest_memory_that_will_do_is_taken(nothing_free: dict[int, Tensor]) -> None:
+def test_the_smallest_memory_that_will_do_is_taken(nothing_free: dict[int, Cut]) -> None:
     spaces = [Workspace(LIKE, [(size,)]) for size in (400, 100, 200)]
     wanted = places(spaces[2])
     del spaces
     space = Workspace(LIKE, [(150,)])
     assert places(space) == wanted
-    assert sorted(map(len, nothing_free.values())) == [100, 400]
+    assert sorted(len(cut.memory) for cut in nothing_free.values()) == [100, 400]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
@@ -80,7 +90,7 @@ def test_memory_of_another_type_is_not_taken(dtype: torch.dtype) -> None:
 
 
 def test_only_so_many_buffers_are_kept_and_none_too_large(
-    nothing_free: dict[int, Tensor], monkeypatch: pytest.MonkeyPatch
+    nothing_free: dict[int, Cut], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workspace, "LARGEST", 1000)
     spaces = [Workspace(LIKE, [(100,)]) for _ in range(2 * workspace.SPARE)]
@@ -88,7 +98,7 @@ def test_only_so_many_buffers_are_kept_and_none_too_large(
     large = Workspace(LIKE, [(1001,)])
     assert large.lease is None
     del large
-    assert list(map(len, nothing_free.values())) == [100] * workspace.SPARE
+    assert [len(cut.memory) for cut in nothing_free.values()] == [100] * workspace.SPARE
 
 
 # A model's sequences
@@ -124,7 +134,7 @@ def same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> bool:
 
 @pytest.fixture
 def expected(
-    model: MemoryNetwork, batches: list[Tensor], nothing_free: dict[int, Tensor]
+    model: MemoryNetwork, batches: list[Tensor], nothing_free: dict[int, Cut]
 ) -> Iterator[list[tuple[Tensor, ...]]]:
     """The gradients of each batch by itself, in memory of its own."""
     results = []
@@ -222,11 +232,11 @@ def test_nothing_is_read_that_was_not_written(
 ) -> None:
     """Whatever lies in the memory that is taken, fresh or not."""
     model = build(controller, machine, layers=2, heads=heads).double()
-    free: dict[int, Tensor] = request.getfixturevalue("nothing_free")
+    free: dict[int, Cut] = request.getfixturevalue("nothing_free")
     outcomes = []
     for rubbish in (0.0, 1e30, float("nan")):
-        filled = [torch.full((100_000,), rubbish, dtype=torch.float64) for _ in range(workspace.SPARE)]
-        free.update((id(buffer), buffer) for buffer in filled)
+        filled = [Cut(torch.full((100_000,), rubbish).double(), [(100_000,)]) for _ in range(workspace.SPARE)]
+        free.update((id(cut), cut) for cut in filled)
         outcomes.append(everything(model, batches[0], lengths))
         free.clear()
     request.getfixturevalue("fresh_is_nan")

@@ -169,30 +169,31 @@ class Learner(pl.LightningModule):
         penalty = sum(
             (share * term(self._wanted_of(term, signals), batch) for term, share in acting.items()), costs.new_zeros(())
         )
-        loss = costs.mean() + penalty
-        if self.data.processes == 1 and not loss.isfinite():  # others hear of it by the gradient
+        cost = costs.mean()
+        loss = cost + penalty
+        if self.data.processes == 1 and not math.isfinite(loss.item()):  # others hear of it by the gradient
             self._stop_nonfinite(f"loss is {loss.item()}", batch)
         if not batch_idx % self.data.accumulated:
             self.costs.clear()
         self.costs.append(costs.detach())
         with torch.no_grad():
             counts = self.answer.counts(signals["logits"], batch.targets, batch.mask)
-        means = (self.costs[-1].mean().double(), *(count.double().mean() for count in counts.values()))
-        self.sums[:-2] += torch.stack((*means, penalty.detach().double())) / self.data.accumulated
+        means = (cost.detach().double(), *(count.double().mean() for count in counts.values()))
+        self.sums[:-2].add_(torch.stack((*means, penalty.detach().double())) / self.data.accumulated)
         self.batch = batch
         return loss
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        norm = self.clip(self.model.parameters())
-        if not norm.isfinite():
+        norm = self.clip(parameter for group in self.optimizer.param_groups for parameter in group["params"])
+        if not math.isfinite(norm):
             if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
                 return  # float16: this step is skipped, and the next one scaled down
             self._stop_nonfinite(f"gradient norm is {norm.item()}", self.batch)
-        self.sums[-2] += norm
+        self.sums[-2].add_(norm)
         self.largest_gradient_norm = torch.maximum(self.largest_gradient_norm, norm)
-        self.sums[-1] += 1
+        self.sums[-1].add_(1)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if (batch_idx + 1) % self.data.accumulated:
@@ -375,4 +376,4 @@ def _mean(values: Sequence[float]) -> float:
 
 def uneven_lengths(batch: Batch) -> Tensor | None:
     """The lengths, if some sequence of the batch is padded: the models are faster where none is."""
-    return None if bool((batch.lengths == batch.inputs.shape[1]).all()) else batch.lengths
+    return None if int(batch.lengths.min()) == batch.inputs.shape[1] else batch.lengths

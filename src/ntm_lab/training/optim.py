@@ -83,7 +83,7 @@ class NoClip:
     def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         norm = get_total_norm(gradients)
-        if norm.isinf():  # it may be the squares alone that are beyond the range
+        if math.isinf(norm):  # it may be the squares alone that are beyond the range
             norm = get_total_norm([gradient.double() for gradient in gradients]).to(norm.dtype)
         return norm
 
@@ -101,7 +101,8 @@ class ClipNorm:
     def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
         parameters = list(parameters)
         norm = NoClip()(parameters)
-        clip_grads_with_norm_(parameters, self.limit, norm)
+        if not norm <= self.limit:  # below it the factor would be 1; NaN is not below
+            clip_grads_with_norm_(parameters, self.limit, norm)
         return norm
 
 
