@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
 
 from ntm_lab.runs.build import build, open_loggers
+from ntm_lab.runs.config import resolved
 from ntm_lab.runs.trainer import build_trainer
 from ntm_lab.tasks.answers import cost_bits
 
@@ -53,17 +55,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--batch", type=int, default=16)
     arguments = parser.parse_args()
+    overrides = [f"max_sequences={arguments.steps * arguments.batch}", f"data.batch_size={arguments.batch}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose(
-            overrides=[
-                f"max_sequences={arguments.steps * arguments.batch}",
-                f"data.batch_size={arguments.batch}",
-                "curriculum=fixed",
-                "stop_at_cost=null",
-            ],
-            config_name="config",
-        )
-    OmegaConf.resolve(config)
+        config = compose("config", [*overrides, "curriculum=fixed", "stop_at_cost=null"], return_hydra_config=True)
+        HydraConfig.instance().set_config(config)  # for ${hydra:…}
+        with open_dict(config):
+            config = resolved(config, config.pop("hydra"))
     bare(config)  # warm-up
     ratios = []
     print(f"{'trainer, ms/step':>18}{'bare, ms/step':>16}{'overhead':>11}")

@@ -307,4 +307,5 @@ def test_torch_compile_is_quiet() -> None:
     """And computes the same; nothing is said about a workspace that ends."""
     command = [sys.executable, "-c", COMPILED, "numba"]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (ended.stdout.strip(), ended.stderr) == ("[]", "")
+    said = [line for line in ended.stderr.splitlines() if not line.startswith("compiling the numba backend")]
+    assert (ended.stdout.strip(), said) == ("[]", [])
