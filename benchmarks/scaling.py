@@ -173,7 +173,8 @@ def draw(costs: Mapping[Point, Cost], backends: Sequence[str], file: Path) -> No
         column[1].set_xlabel(WORDS[quantity])
     axes[0, 0].set_ylabel("one forward and backward pass (ms)")
     axes[1, 0].set_ylabel("kept per step and sequence (bytes)")
-    figure.legend(loc="outside upper center", ncols=len(lines(backends)), frameon=False)
+    named = axes[0, 0].get_legend_handles_labels()  # all are in the first panel
+    figure.legend(*named, loc="outside upper center", ncols=len(lines(backends)), frameon=False)
     figure.savefig(file, dpi=130)
     plt.close(figure)
 
