@@ -111,6 +111,8 @@ def main() -> None:
     if arguments.serve:
         serve(arguments.serve)
         return
+    if arguments.pairs < 2:
+        parser.error(f"--pairs={arguments.pairs}: must be at least 2")
     names = arguments.workloads or ["ntm"]
     for name in names:
         if name not in WORKLOADS:
