@@ -57,6 +57,9 @@ class Case(NamedTuple):
         """The settings of its access, with nothing that makes heads begin one way or another."""
         if self.machine == "MANN":
             return {"heads": self.heads, "gate_bias": 0.0, "strength_bias": 0.0, "gain": 1.0, **self.options}
+        if self.machine == "DNC":
+            gates = {f"{gate}_gate_bias": 0.0 for gate in ("allocation", "write", "free")}
+            return {"read_heads": self.heads, "bounded": self.bounded, **gates, **self.options}
         return {
             "weighting": partial(Learned, focus=2.0, std=0.5),
             "read_heads": self.heads[0],
@@ -76,6 +79,7 @@ SANTORO = {
     "read_first": False,
     "usage_decay": 0.99,
 }
+REPAIRED = {"masking": True, "deallocation": True, "link_sharpness": True}  # Csordás, Schmidhuber 2019
 CASES = {
     "lstm": Case("LSTM"),
     "lstm-2_layers-2_reads-3_writes-5_shifts-mixed_lengths": Case(
@@ -103,8 +107,18 @@ CASES = {
     "mann-back_to_the_written_slot-reads_last": Case(
         "Recurrent", machine="MANN", heads=2, scale=10, options={"gate_to": "written", "read_first": False}
     ),
+    "dnc": Case("LSTM", machine="DNC", heads=1),
+    "dnc-2_layers-3_heads-all_repairs-mixed_lengths": Case(
+        "LSTM", 2, machine="DNC", heads=3, slots=13, width=6, batch=3, steps=5, lengths=(3, 5, 1), options=REPAIRED
+    ),
+    "dnc-no_links-deallocation-unbounded": Case(
+        "Feedforward", machine="DNC", heads=2, bounded=False, options={"links": "none", "deallocation": True}
+    ),
+    "dnc-links_by_blocks-usage_gradient_cut": Case(
+        "Feedforward", machine="DNC", heads=2, slots=67, batch=1, steps=3, options={"cut_usage_gradient": True}
+    ),
 }
-WELL_CONDITIONED = ("lstm", "lstm-small", "feedforward-unbounded-1_shift", "mann")
+WELL_CONDITIONED = ("lstm", "lstm-small", "feedforward-unbounded-1_shift", "mann", "dnc")
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 each_well_conditioned_case = pytest.mark.parametrize(
     "case", [CASES[name] for name in WELL_CONDITIONED], ids=WELL_CONDITIONED
@@ -165,8 +179,10 @@ def outcome(
     parts |= {f"controller {number}": part for number, part in enumerate(start.controller)}
     parts = {name: drawn(part) for name, part in parts.items()}  # unlike that, not alike in all rows
     for name in start.access._fields:
-        if name.endswith("weighting"):
+        if name.endswith("weighting") or name in ("precedence", "link"):
             parts[name] = parts[name].float().softmax(-1).bfloat16().to(inputs)
+        if name == "usage":
+            parts[name] = parts[name].float().sigmoid().bfloat16().to(inputs)
     for part in parts.values():
         part.requires_grad_()
     start = NetworkState(
@@ -174,7 +190,7 @@ def outcome(
         access=start.access._make(parts[name] for name in start.access._fields),
         reads=parts["reads"],
     )
-    wanted = [name for name in model.signals if name != "memory"]  # which is the reference's alone
+    wanted = [name for name in model.signals if name not in ("memory", "link")]  # which are the reference's alone
     signals, end = model._unroll(inputs, start, lengths, wanted)  # the only way to both signals and final state
     values = signals | {f"final {name}": part for name, part in end.access._asdict().items()}
     values["final reads"] = end.reads
@@ -194,6 +210,9 @@ def errors(expected: dict[str, Tensor], found: dict[str, Tensor]) -> dict[str, f
     result = {}
     for name, wanted in expected.items():
         wanted, given = wanted.double(), found[name].double()
+        if not wanted.numel():  # links that there are not
+            assert given.shape == wanted.shape
+            continue
         result[name] = ((wanted - given).abs().max() / wanted.abs().max().clamp_min(1e-300)).item()
     return result
 
@@ -266,7 +285,14 @@ def test_float32_equals_the_reference(interpreter: ModuleType, case: Case) -> No
 
 @pytest.mark.parametrize(
     ("name", "of"),
-    [("lstm", "logits"), ("lstm", "final memory"), ("lstm", "shift"), ("mann", "usage"), ("mann", "write_weighting")],
+    [
+        ("lstm", "logits"),
+        ("lstm", "final memory"),
+        ("lstm", "shift"),
+        ("mann", "usage"),
+        ("mann", "write_weighting"),
+        ("dnc", "allocation"),
+    ],
 )
 def test_gradients_of_one_value_equal_those_of_the_reference(interpreter: ModuleType, name: str, of: str) -> None:
     """There is one upstream gradient then."""
@@ -303,8 +329,9 @@ def test_bfloat16_is_as_exact_as_its_storage(interpreter: ModuleType, name: str)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of numpy, in the interpreter
-def test_nan_comes_through_and_stays_in_its_sequence(interpreter: ModuleType) -> None:
-    case = CASES["lstm"]
+@pytest.mark.parametrize("name", ["lstm", "dnc"])
+def test_nan_comes_through_and_stays_in_its_sequence(interpreter: ModuleType, name: str) -> None:
+    case = CASES[name]
     model, inputs = model_of(case), inputs_of(case)
     inputs[0, 2, 1] = torch.nan
     results = []
@@ -314,7 +341,7 @@ def test_nan_comes_through_and_stays_in_its_sequence(interpreter: ModuleType) ->
     assert torch.equal(*results)
 
 
-@pytest.mark.parametrize(("machine", "heads"), [("NTM", (1, 1)), ("MANN", 2)], ids=["NTM", "MANN"])
+@pytest.mark.parametrize(("machine", "heads"), [("NTM", (1, 1)), ("MANN", 2), ("DNC", 2)], ids=["NTM", "MANN", "DNC"])
 def test_past_its_end_nothing_of_a_sequence_is_touched(
     interpreter: ModuleType, machine: str, heads: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,7 +358,9 @@ def test_past_its_end_nothing_of_a_sequence_is_touched(
     def arrays_of(argument: Any) -> list[Tensor]:
         """Those that have steps."""
         if isinstance(argument, Tape):
-            argument = [part for name, part in argument._asdict().items() if name != "snapshots"]
+            every_step = {name: part for name, part in argument._asdict().items() if name != "snapshots"}
+            saved = [part for name, part in argument.saved._asdict().items() if name != "links"]
+            argument = [*(every_step | {"saved": tuple(saved)}).values()]
         elif isinstance(argument, Tensor):
             argument = [argument]
         elif not isinstance(argument, (Upstream, Gradients)):
@@ -410,8 +439,9 @@ class Access:
         Case("LSTM", size=70, heads=(2, 2), slots=5, width=4, steps=3, every=2),
         Case("Feedforward", 2, size=70, shifts=1, steps=2),
         Case("Recurrent", 2, heads=(1, 2), shifts=5, slots=5, steps=3, lengths=(3, 1)),
+        Case("Feedforward", machine="DNC", heads=2, steps=3, lengths=(3, 1), options=REPAIRED),
     ],
-    ids=["lstm", "feedforward", "recurrent"],
+    ids=["lstm", "feedforward", "recurrent", "dnc"],
 )
 def test_between_two_barriers_no_place_is_both_written_and_read(
     interpreter: ModuleType, case: Case, monkeypatch: pytest.MonkeyPatch
@@ -488,8 +518,10 @@ class NoDevice:
         ("feedforward-unbounded-1_shift", torch.bfloat16),
         ("mann-2_layers-3_heads-mixed_lengths", torch.float32),
         ("mann-of_the_paper", torch.bfloat16),
+        ("dnc-2_layers-3_heads-all_repairs-mixed_lengths", torch.float32),
+        ("dnc-no_links-deallocation-unbounded", torch.bfloat16),
     ],
-    ids=["lstm-float32", "feedforward-bfloat16", "mann-float32", "mann-bfloat16"],
+    ids=["lstm-float32", "feedforward-bfloat16", "mann-float32", "mann-bfloat16", "dnc-float32", "dnc-bfloat16"],
 )
 def test_compiles_for_a_gpu(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """Not all that the interpreter takes does."""

@@ -20,11 +20,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ntm_lab.fast.contract import Gradients, Plan, State, Tape, Upstream, Weights, each, leaves, rebuild
-from ntm_lab.fast.triton import mann, ntm, sequence
+from ntm_lab.fast.triton import dnc, mann, ntm, sequence
 from ntm_lab.fast.triton.sequence import BackwardWork, ForwardWork, Sizes
 
-MACHINES: dict[str, Any] = {"ntm": ntm, "mann": mann}
+MACHINES: dict[str, Any] = {"ntm": ntm, "dnc": dnc, "mann": mann}
 MEMORY_BYTES = 2**17  # half of the registers of a multiprocessor
+LINKS = 2**12  # between slots, of which a DNC takes that many at once
 
 
 def unsuited(inputs: Tensor) -> str | None:
@@ -52,12 +53,11 @@ def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initi
     sizes = _sizes(plan, weights, aligned, slots, width, _arithmetic(inputs))
     state = _working(initial)
     blank, access = state.access.memory.new_empty, MACHINES[plan.access.machine]
-    own, _ = access.work_shapes(plan.access, batch, slots)
     work = ForwardWork(
         joined=blank(batch, sizes.columns),
         emitted=blank(batch, sizes.parameters),
         bounded=blank(batch, sizes.parameters),
-        access=own._make(map(blank, own)),
+        access=access.forward_work(plan.access, state.access, tape),
     )
     steps = tape.joined.shape[1], tape.parameters.shape[0], tape.snapshots.shape[0]
     lengths = lengths.clamp(max=len(inputs))
@@ -82,16 +82,14 @@ def backward(
     sizes = _sizes(plan, weights, aligned, slots, width, _arithmetic(tape.outputs), *asked)
     state = _working(final)
     blank, access = state.access.memory.new_empty, MACHINES[plan.access.machine]
-    _, own = access.work_shapes(plan.access, batch, slots)
-    memories = min(plan.every, steps)
+    memories, lengths = min(plan.every, steps), lengths.clamp(max=steps)
     work = BackwardWork(
         memories=blank(batch, memories, slots, width),
         emitted=blank(batch, sizes.parameters),
         hidden=blank(batch, plan.size),
         sums=blank(batch, tape.gates.shape[3]),
-        access=own._make(map(blank, own)),
+        access=access.backward_work(plan.access, state.access, tape, lengths),
     )
-    lengths = lengths.clamp(max=steps)
     if any(map(len, upstream.series)):  # the kernel asks for all or none
         parts = zip(upstream.series, tape.series, strict=True)
         series = (part if len(part) else torch.zeros_like(like) for part, like in parts)
@@ -169,6 +167,7 @@ def _sizes(
         block_slots,
         block_width,
         power(MACHINES[plan.access.machine].largest_field(plan.access)),
+        min(block_slots, max(1, LINKS // block_slots)),
         min(64, power(plan.size)),
         min(64 if real == torch.float64 else 128, power(columns)),
         *asked,

@@ -5,8 +5,10 @@
 
 from typing import Any, NamedTuple
 
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from ntm_lab.fast.triton.content import look_up, look_up_backward
 from ntm_lab.fast.triton.elementary import (
@@ -38,10 +40,12 @@ def largest_field(plan: Any) -> int:
     return 1
 
 
-def work_shapes(plan: Any, batch: int, slots: int) -> tuple[ForwardWork, BackwardWork]:
-    """Of both."""
-    weightings = (batch, plan.heads, slots)
-    return ForwardWork(weightings), BackwardWork(weightings)
+def forward_work(plan: Any, state: Any, tape: Any) -> ForwardWork:
+    return ForwardWork(torch.empty_like(state.write_weighting))
+
+
+def backward_work(plan: Any, state: Any, tape: Any, lengths: Tensor) -> BackwardWork:
+    return BackwardWork(torch.empty_like(state.write_weighting))
 
 
 @triton.jit
@@ -332,7 +336,7 @@ def read_backward(
         grad += tl.sum(seen * above[None, :], 1)
         memory_grad += content[:, None] * above[None, :]
         key, strength = vector_of(plan, sizes, bounded, plan.key, r, seen), strength_of(plan, bounded, r, seen)
-        memory_grad, norm_grad, key_grad, strength_grad = look_up_backward(
+        memory_grad, norm_grad, key_grad, strength_grad, _ = look_up_backward(
             seen, memory_grad, inverse, norm_grad, key, strength, content, 1.0, grad
         )
         store_vector_grad(

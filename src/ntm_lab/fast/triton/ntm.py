@@ -5,8 +5,10 @@
 
 from typing import Any, NamedTuple
 
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from ntm_lab.equations import location
 from ntm_lab.fast.triton.content import look_up, look_up_backward
@@ -42,10 +44,12 @@ def largest_field(plan: Any) -> int:
     return plan.shifts
 
 
-def work_shapes(plan: Any, batch: int, slots: int) -> tuple[ForwardWork, BackwardWork]:
-    """Of both."""
-    weightings = (batch, plan.read_heads + plan.write_heads, slots)
-    return ForwardWork(weightings), BackwardWork(weightings)
+def forward_work(plan: Any, state: Any, tape: Any) -> ForwardWork:
+    return ForwardWork(torch.empty_like(state.weighting))
+
+
+def backward_work(plan: Any, state: Any, tape: Any, lengths: Tensor) -> BackwardWork:
+    return BackwardWork(torch.empty_like(state.weighting))
 
 
 # One head: ``emitted`` and ``bounded`` are its parameters before and after their bounds, ``upstream`` the upstream
@@ -170,7 +174,7 @@ def interpolate_backward(
     tl.store(weighting_grad + slot, grad * (1 - gate), mask=at_slots)
 
     key = load(bounded + plan.key + column, column < plan.width, memory)
-    memory_grad, norm_grad, key_grad, strength_grad = look_up_backward(
+    memory_grad, norm_grad, key_grad, strength_grad, _ = look_up_backward(
         memory, memory_grad, inverse, norm_grad, key, strength, chosen, gate, grad
     )
     strength_grad += tl.load(upstream + plan.strength).to(memory.dtype)

@@ -37,6 +37,7 @@ class Sizes(NamedTuple):
     block_slots: int
     block_width: int
     block_field: int  # of the largest field of a head that is not a vector of the memory's width
+    block_links: int  # rows of the links, or of other comparisons of all slots with all
     block_rows: int  # of a matrix
     block_columns: int
 
