@@ -114,7 +114,7 @@ def _taken(
     numbers = torch.randperm(len(lengths), generator=generator)[:sequences]
     numbers = numbers[lengths[numbers].argsort(stable=True)]
     while len(numbers):
-        steps = lengths[numbers] * torch.arange(1, len(numbers) + 1)  # of the first so many, padded
+        steps = lengths[numbers] * torch.arange(1, len(numbers) + 1)  # taken by the first 1, 2, …, padded
         count = max(1, int((steps <= STEPS_AT_ONCE).sum()))
         yield task.take(numbers[:count], difficulty)
         numbers = numbers[count:]

@@ -19,7 +19,7 @@ HEIGHT = 760  # pixels of a notebook's cell
 
 
 class Moment(NamedTuple):
-    """A model as it was after so many sequences of training."""
+    """A model as it was after a number of sequences of training."""
 
     sequences: int
     model: SequenceModel

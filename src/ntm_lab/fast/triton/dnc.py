@@ -49,7 +49,10 @@ class ForwardWork(NamedTuple):
 
 
 class BackwardWork(NamedTuple):
-    """Where the threads of a program meet on the way backward: gradients, but for the first two and the last three."""
+    """Buffers that the threads of a program share in the backward pass.
+
+    They are gradients, but for the first two and the last three.
+    """
 
     by_slot: Any  # (B, N)
     by_rank: Any  # (B, N)

@@ -30,7 +30,7 @@ class ForwardWork(NamedTuple):
 
 
 class BackwardWork(NamedTuple):
-    """Where the threads of a program meet on the way backward."""
+    """Buffers that the threads of a program share in the backward pass."""
 
     last: Any  # (B, R, N), gradients of the weightings that the gates go back to
 

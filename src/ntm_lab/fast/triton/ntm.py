@@ -34,7 +34,7 @@ class ForwardWork(NamedTuple):
 
 
 class BackwardWork(NamedTuple):
-    """Where the threads of a program meet on the way backward."""
+    """Buffers that the threads of a program share in the backward pass."""
 
     shifted: Any  # (B, K, N), gradients of the weightings after the shift
 

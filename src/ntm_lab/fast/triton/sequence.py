@@ -56,7 +56,7 @@ class ForwardWork(NamedTuple):
 
 
 class BackwardWork(NamedTuple):
-    """Where the threads of a program meet on the way backward: gradients, but for the memories."""
+    """Buffers that the threads of a program share in the backward pass: gradients, but for the memories."""
 
     memories: Any  # (B, every, N, W), those that the steps of a stretch began with
     emitted: Any  # (B, P), of the head parameters before their bounds
