@@ -1,4 +1,5 @@
-"""The tasks, one file each: those of the NTM paper (Graves et al. 2014, arXiv 1410.5401), one-shot learning and bAbI.
+"""The tasks, one file each: those of the NTM paper (Graves et al. 2014, arXiv 1410.5401), one-shot learning, bAbI,
+and the formal languages in `languages`.
 
 Every task lays its sequences out in a pure function of their content (`layout`) and draws that content in `draw`.
 """
