@@ -104,6 +104,33 @@ class BaseTask(ShowsSettings, Task):
         return [_expand_axis(axis, difficulty[axis], batch_size, least) for axis in self.ranges]
 
 
+class EvenTask(BaseTask):
+    """A task that draws sequences of one difficulty at a time, by `draw_even`; a mixed batch is made of those."""
+
+    @abstractmethod
+    def draw_even(self, count: int, difficulty: Difficulty, generator: torch.Generator) -> Batch:
+        """Sequences that all have this difficulty."""
+
+    def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
+        points = torch.stack(self.expand(difficulty, batch_size), 1)  # (B, axes)
+        parts: list[tuple[Tensor, Batch]] = []
+        for point in points.unique(dim=0):
+            rows = (points == point).all(1).nonzero().squeeze(1)
+            values = dict(zip(self.ranges, point.tolist(), strict=True))
+            parts.append((rows, self.draw_even(len(rows), values, generator)))
+        steps = max(part.inputs.shape[1] for _, part in parts)
+        first = parts[0][1]
+        whole = Batch(
+            *(field.new_zeros(batch_size, steps, *field.shape[2:]) for field in first[:3]),
+            lengths=first.lengths.new_zeros(batch_size),
+        )
+        for rows, part in parts:
+            for field, values in zip(whole[:3], part[:3], strict=True):
+                field[rows, : values.shape[1]] = values
+            whole.lengths[rows] = part.lengths
+        return whole
+
+
 def check_axes(given: Mapping[str, Any], task: Task) -> None:
     """ValueError for what is no axis of the task's difficulty."""
     for axis, value in given.items():

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ntm_lab.tasks.answers import Symbols
-from ntm_lab.tasks.base import BaseTask, add_channels, checked_range, take
-from ntm_lab.types import Batch
+from ntm_lab.tasks.base import EvenTask, add_channels, checked_range, take
+from ntm_lab.types import Batch, Difficulty
 
 
-class Language(BaseTask):
+class Language(EvenTask):
     """A task of Delétang et al. 2022 (arXiv 2207.02098, appendix A.1): read a word, then say what is asked of it.
 
     Difficulty: ``length`` L of the word. Each of its symbols is one-hot on one of K channels; on one more channel a 1
@@ -50,13 +50,11 @@ class Language(BaseTask):
     def respond(self, words: Tensor) -> Tensor:
         """The answers to words of one length (count, length): (count, A) int64, -1 past an answer's end."""
 
-    def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
-        (length,) = self.expand(difficulty, batch_size, self.shortest)
-        words = torch.full((batch_size, int(length.max())), -1)
-        for value in length.unique().tolist():
-            drawn = self.words(int((length == value).sum()), value, generator)
-            words[length == value, : drawn.shape[1]] = drawn
-        return self.layout(words)
+    def expand(self, difficulty: Mapping[str, int | Tensor], batch_size: int, least: int = 1) -> list[Tensor]:
+        return super().expand(difficulty, batch_size, max(least, self.shortest))
+
+    def draw_even(self, count: int, difficulty: Difficulty, generator: torch.Generator) -> Batch:
+        return self.layout(self.words(count, difficulty["length"], generator))
 
     def layout(self, words: Tensor) -> Batch:
         """The batch of given words (B, L) int64, -1 past the end of each."""

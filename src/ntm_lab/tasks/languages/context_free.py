@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ntm_lab.tasks.base import checked_integer
 from ntm_lab.tasks.languages.base import Language, bits, padded, source
 from ntm_lab.tasks.languages.regular import MODULUS
 
@@ -14,12 +15,14 @@ POP, END = 2, 2
 
 
 class Reverse(Language):
-    """A word of bits, from its end to its beginning."""
+    """A word, of bits or of more symbols, from its end to its beginning."""
 
-    symbols, answers = 2, 2
+    def __init__(self, lengths: Sequence[int] | None = None, symbols: int = 2) -> None:
+        self.symbols = self.answers = checked_integer("symbols", symbols, 2)
+        super().__init__(lengths)
 
     def words(self, count: int, length: int, generator: torch.Generator) -> Tensor:
-        return bits(count, length, generator)
+        return bits(count, length, generator, self.symbols)
 
     def respond(self, words: Tensor) -> Tensor:
         return words.flip(1)
