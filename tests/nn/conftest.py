@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ntm_lab.nn import LSTM, NTM, MemoryNetwork, access, controllers
+from ntm_lab.nn.baselines import GRU, RNN, LinearMemory, Transformer
 from ntm_lab.nn.contents import Random
 from ntm_lab.nn.controllers import CONTROLLERS, make_controller
 from ntm_lab.nn.encoders import Words
@@ -63,6 +64,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "DNC-cut_usage-unbounded": ("DNC", {"cut_usage_gradient": True, "bounded": False}),
     "MANN-2_heads": ("MANN", {"heads": 2}),
     "MANN-2_heads-to_written-after": ("MANN", {"heads": 2, "gate_to": "written", "read_first": False}),
+    "Tape-oracle": ("Tape", {"oracle": True}),
     "MANN-santoro": (
         "MANN",
         {
@@ -136,6 +138,28 @@ MODELS |= {
 }
 
 
+MODELS |= {
+    f"{model.__name__}-{layers}_layers": partial(model, I, O, SIZE, layers) for model in (GRU, RNN) for layers in (1, 2)
+}
+MODELS |= {
+    f"Transformer-{positions}": partial(Transformer, I, O, 8, heads=2, positions=positions)
+    for positions in ("rotary", "alibi", "sinusoidal", "none")
+}
+MODELS |= {
+    f"LinearMemory-{forget}-{delta=}": partial(
+        LinearMemory, I, O, 8, heads=2, forget=forget, delta=delta, kernel=kernel
+    )
+    for forget, delta, kernel in (
+        ("none", False, 1),
+        ("fixed", False, 4),
+        ("vector", False, 2),
+        ("none", True, 4),
+        ("scalar", True, 3),
+        ("vector", True, 9),
+    )
+}
+
+
 def numba(build: Callable[[], Any]) -> Any:
     model = build()
     model.backend = "numba"
@@ -147,7 +171,7 @@ MODELS |= {f"{name}-numba": partial(numba, build) for name, build in MODELS.item
 
 @pytest.fixture(params=MODELS)
 def model(request: pytest.FixtureRequest) -> SequenceModel:
-    """Every access with every controller, every variant, two layers, the fast backend where there is one, and LSTMs."""
+    """Every access with every controller, every variant, two layers, the fast backend where there is one, baselines."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return randomized(MODELS[request.param]().double())

@@ -30,7 +30,16 @@ def loss_of(logits: Tensor) -> Tensor:
 
 
 def loss_of_state(state: Any) -> Tensor:
-    return torch.stack([part.square().sum() for part in pytree.tree_leaves(state)]).sum()
+    parts = [part for part in pytree.tree_leaves(state) if part.is_floating_point()]
+    return torch.stack([part.square().sum() for part in parts]).sum()
+
+
+def assert_same_state(model: nn.Module, state: Any, other: Any, inputs: Tensor) -> None:
+    """By their numbers or, where one remembers padding that counts for nothing, by what comes next."""
+    if [part.shape for part in pytree.tree_leaves(state)] == [part.shape for part in pytree.tree_leaves(other)]:
+        assert_close(state, other, **EXACT)
+    else:
+        assert_close(model(inputs, state)[0], model(inputs, other)[0], **EXACT)
 
 
 def test_two_pieces_equal_the_whole(model: nn.Module, inputs: Tensor) -> None:
@@ -47,7 +56,7 @@ def test_padded_batch_equals_its_sequences_one_by_one(model: nn.Module, inputs: 
     for row, length in enumerate(LENGTHS.tolist()):
         alone, state_alone = model(inputs[row : row + 1, :length])
         assert_close(logits[row, :length], alone[0], **EXACT)
-        assert_close(rows(state, slice(row, row + 1)), state_alone, **EXACT)
+        assert_same_state(model, rows(state, slice(row, row + 1)), state_alone, inputs[:1])
         total = total + loss_of(alone[0]) + loss_of_state(state_alone)
     together = loss_of_state(state) + sum(loss_of(logits[row, :length]) for row, length in enumerate(LENGTHS.tolist()))
     expected = gradients(model, total)

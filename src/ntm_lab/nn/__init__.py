@@ -2,9 +2,9 @@
 
 import torch
 
-from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess
+from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess, StackAccess, TapeAccess
 from ntm_lab.nn.lstm import LSTM, LSTMState
-from ntm_lab.nn.machines import DNC, MANN, NTM
+from ntm_lab.nn.machines import DNC, MANN, NTM, StackRNN, TapeRNN
 from ntm_lab.nn.network import MemoryNetwork, NetworkState
 
 __all__ = [
@@ -18,6 +18,10 @@ __all__ = [
     "MemoryNetwork",
     "NTMAccess",
     "NetworkState",
+    "StackAccess",
+    "StackRNN",
+    "TapeAccess",
+    "TapeRNN",
 ]
 
 torch.serialization.add_safe_globals([NetworkState, LSTMState])  # a saved state loads with weights_only=True

@@ -1,16 +1,10 @@
-"""The baseline: a stack of LSTM layers, whose only memory is its state."""
+"""The baseline: a stack of LSTM layers."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Self, cast
+from typing import NamedTuple, Self
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ntm_lab.checks import at_least, share, switch
-from ntm_lab.nn.arguments import accept, chosen, freeze
-from ntm_lab.nn.controllers import MOST_LAYERS
-from ntm_lab.types import Encoder, Kind, SequenceModel
+from ntm_lab.nn.recurrent import Recurrent
 
 
 class LSTMState(NamedTuple):
@@ -24,98 +18,11 @@ class LSTMState(NamedTuple):
         return self._replace(hidden=self.hidden.detach(), cell=self.cell.detach())
 
 
-class LSTM(SequenceModel):
-    """``layers`` of ``size`` and a linear output (Graves et al. 2014 compare with 3 layers of 128 to 512).
+class LSTM(Recurrent):
+    """Long short-term memory: Hochreiter, Schmidhuber 1997. Graves et al. 2014 compare with 3 layers of 128 to 512.
 
-    Sequences of different lengths are packed, so that no step is computed past their ends. Without ``packed`` `trace`,
-    and with it training, computes the padding too, and it is for the caller to leave it out; `forward` packs always,
-    as the state it returns is that of each sequence's end. `trace` knows the signal ``hidden``, (B, T, 1, size), of the
-    last layer.
-
-    Args:
-        input_size, output_size: I and O.
-        size, layers: of the stack.
-        packed: see above.
-        encoder: builds, from I, what maps the inputs before the first layer sees them; None: nothing does.
-        dropout: the share of the last layer's output that is dropped in training.
+    Arguments as of `Recurrent`.
     """
 
-    signals: Mapping[str, Kind] = {"hidden": Kind.VECTOR}
-
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        size: int = 256,
-        layers: int = 3,
-        packed: bool = True,
-        encoder: Callable[[int], Encoder] | None = None,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.input_size, self.output_size = input_size, output_size
-        at_least("model.size", size, 1)
-        at_least("model.layers", layers, 1, MOST_LAYERS)
-        self.packed = switch("model.packed", packed)
-        self.encoder = None if encoder is None else encoder(input_size)
-        self.dropout = share("model.dropout", dropout)
-        self.lstm = nn.LSTM(input_size if self.encoder is None else self.encoder.size, size, layers, batch_first=True)
-        self.output = nn.Linear(size, output_size)
-        self.hidden = nn.Parameter(torch.zeros(layers, size))
-        self.cell = nn.Parameter(torch.zeros(layers, size))
-
-    def initial_state(self, batch_size: int, slots: int | None = None) -> LSTMState:
-        """The learned state before the first step; there are no slots to choose."""
-        if slots is not None:
-            self.resize(slots)
-        return LSTMState(self.hidden.expand(batch_size, -1, -1), self.cell.expand(batch_size, -1, -1))
-
-    def forward(
-        self, inputs: Tensor, state: LSTMState | None = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, LSTMState]:
-        """Logits (B, T, O) of inputs (B, T, I), and the state after the last step.
-
-        Inputs may also be one sequence (T, I) or a PackedSequence; the logits then have the same form.
-        """
-        given = accept(self, inputs, state, lengths)
-        hidden, state = self._unroll(given.inputs, given.state, given.lengths)
-        return given.outputs(self._logits(hidden)), given.after(state)
-
-    def trace(
-        self,
-        inputs: Tensor,
-        state: LSTMState | None = None,
-        lengths: Tensor | None = None,
-        signals: Sequence[str] | None = None,
-    ) -> dict[str, Tensor]:
-        """``"logits"`` and the named signals (default: all) of every step; ValueError names one that there is not."""
-        given = accept(self, inputs, state, lengths)
-        hidden, _ = self._unroll(given.inputs, given.state, given.lengths if self.packed else None)
-        traced = {"logits": self._logits(hidden)}
-        if chosen(signals, [*self.signals]):
-            traced["hidden"] = hidden.unsqueeze(2)
-        return {name: given.outputs(part) for name, part in traced.items()}
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        if self.dropout:
-            hidden = nn.functional.dropout(hidden, self.dropout, self.training)
-        return cast(Tensor, self.output(hidden))
-
-    def _unroll(self, inputs: Tensor, state: LSTMState | None, lengths: Tensor | None) -> tuple[Tensor, LSTMState]:
-        state = self.initial_state(len(inputs)) if state is None else state
-        # nn.LSTM wants its states as (layers, B, size), contiguous
-        before = tuple(part.transpose(0, 1).contiguous() for part in state)
-        if not inputs.shape[1]:  # nn.LSTM refuses what has no step
-            return inputs.new_zeros(*inputs.shape[:2], self.lstm.hidden_size), state
-        if lengths is None:
-            hidden, after = self.lstm(inputs, before)
-        else:
-            counts = lengths.cpu().clamp(min=1)  # a sequence without a step cannot be packed
-            packed = pack_padded_sequence(inputs, counts, batch_first=True, enforce_sorted=False)
-            packed_hidden, after = self.lstm(packed, before)
-            hidden, _ = pad_packed_sequence(packed_hidden, batch_first=True, total_length=inputs.shape[1])
-        end = LSTMState(*(part.transpose(0, 1) for part in after))
-        if lengths is not None and not bool(lengths.all()):
-            empty = lengths == 0
-            hidden, end = hidden.masked_fill(empty.view(-1, 1, 1), 0), freeze(empty, state, end)
-        return hidden, end
+    cells = "lstm", nn.LSTM
+    State = LSTMState

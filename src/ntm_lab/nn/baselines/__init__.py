@@ -1,0 +1,12 @@
+"""Today's sequence models, to compare with: each with explicit state, as `ntm_lab.types.SequenceModel` wants it."""
+
+import torch
+
+from ntm_lab.nn.baselines.linear_memory import LinearMemory, Matrix
+from ntm_lab.nn.baselines.recurrent import GRU, RNN, HiddenState
+from ntm_lab.nn.baselines.residual import ResidualState
+from ntm_lab.nn.baselines.transformer import Past, Transformer
+
+__all__ = ["GRU", "RNN", "LinearMemory", "Transformer"]
+
+torch.serialization.add_safe_globals([HiddenState, Matrix, Past, ResidualState])  # a saved state loads safely

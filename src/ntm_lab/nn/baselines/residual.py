@@ -1,0 +1,141 @@
+"""What Transformers and linear memories share: residual layers, each a mixer over time and a feedforward part."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from ntm_lab.checks import at_least, share
+from ntm_lab.nn.arguments import accept, chosen
+from ntm_lab.nn.controllers import MOST_LAYERS
+from ntm_lab.types import Encoder, Kind, SequenceModel
+
+
+class Mixer(nn.Module):
+    """Lets the steps of a sequence see those before them; built from the model's width."""
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> Any:
+        """A NamedTuple of tensors (B, …)."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, state: Any, positions: Tensor, exists: Tensor | None) -> tuple[Tensor, Any]:
+        """One layer of all steps: outputs (B, T, size) and the state after them, from inputs (B, T, size), the number
+        of each step (B, T), and which steps exist (B, T), None for all."""
+
+
+class ResidualState(NamedTuple):
+    """How many steps each sequence has seen, (B,), and the state of every layer's mixer."""
+
+    position: Tensor
+    layers: tuple[Any, ...]
+
+    def detach(self) -> Self:
+        """The same state, cut off from the steps that led to it."""
+        return pytree.tree_map(lambda part: part.detach(), self)
+
+
+class Residual(SequenceModel):
+    """Linear, ``layers`` × (x + mixer(norm x), x + feedforward(norm x)), norm, linear: the usual pre-norm stack.
+
+    Args:
+        input_size, output_size: I and O.
+        mixer: builds a layer's mixer from the width.
+        size, layers: width and number of the layers; the feedforward part is four times as wide.
+        encoder: builds, from I, what maps the inputs before the first layer; None: nothing does.
+        dropout: the share of what a layer adds that is dropped in training.
+    """
+
+    signals: Mapping[str, Kind] = {"hidden": Kind.VECTOR}
+    wider: ClassVar[int] = 4
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        mixer: Callable[[int], Mixer],
+        size: int = 64,
+        layers: int = 2,
+        encoder: Callable[[int], Encoder] | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.input_size, self.output_size = input_size, output_size
+        at_least("model.size", size, 1)
+        at_least("model.layers", layers, 1, MOST_LAYERS)
+        self.encoder = None if encoder is None else encoder(input_size)
+        self.embedding = nn.Linear(input_size if self.encoder is None else self.encoder.size, size)
+        self.mixers = nn.ModuleList(mixer(size) for _ in range(layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2 * layers + 1))
+        self.feedforwards = nn.ModuleList(
+            nn.Sequential(nn.Linear(size, self.wider * size), nn.GELU(), nn.Linear(self.wider * size, size))
+            for _ in range(layers)
+        )
+        self.dropout = nn.Dropout(share("model.dropout", dropout))
+        self.output = nn.Linear(size, output_size)
+
+    def initial_state(self, batch_size: int, slots: int | None = None) -> ResidualState:
+        """Nothing has been seen; there are no slots to choose."""
+        if slots is not None:
+            self.resize(slots)
+        position = torch.zeros(batch_size, dtype=torch.int64, device=self.output.weight.device)
+        return ResidualState(position, tuple(mixer.initial_state(batch_size) for mixer in self.mixers))
+
+    def forward(
+        self, inputs: Tensor, state: ResidualState | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, ResidualState]:
+        """Logits (B, T, O) of inputs (B, T, I), and the state after the last step.
+
+        Inputs may also be one sequence (T, I) or a PackedSequence; the logits then have the same form.
+        """
+        given = accept(self, inputs, state, lengths)
+        hidden, state = self._unroll(given.inputs, given.state, given.lengths)
+        return given.outputs(self.output(hidden)), given.after(state)
+
+    def trace(
+        self,
+        inputs: Tensor,
+        state: ResidualState | None = None,
+        lengths: Tensor | None = None,
+        signals: Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """``"logits"`` and the named signals (default: all) of every step; ValueError names one that there is not."""
+        given = accept(self, inputs, state, lengths)
+        hidden, _ = self._unroll(given.inputs, given.state, given.lengths)
+        traced = {"logits": self.output(hidden)}
+        if chosen(signals, [*self.signals]):
+            traced["hidden"] = hidden.unsqueeze(2)
+        return {name: given.outputs(part) for name, part in traced.items()}
+
+    def _unroll(
+        self, inputs: Tensor, state: ResidualState | None, lengths: Tensor | None
+    ) -> tuple[Tensor, ResidualState]:
+        batch, steps, _ = inputs.shape
+        state = self.initial_state(batch) if state is None else state
+        exists = None
+        if lengths is not None:
+            exists = torch.arange(steps, device=inputs.device) < lengths.unsqueeze(1)
+            inputs = inputs.masked_fill(~exists.unsqueeze(2), 0)
+        positions = self.positions(state.position, steps)
+        hidden, after = self.embed(inputs, positions), []
+        norms = iter(self.norms)
+        for mixer, feedforward, before in zip(self.mixers, self.feedforwards, state.layers, strict=True):
+            mixed, end = mixer(next(norms)(hidden), before, positions, exists)
+            hidden = hidden + self.dropout(mixed)
+            hidden = hidden + self.dropout(feedforward(next(norms)(hidden)))
+            after.append(end)
+        return next(norms)(hidden), ResidualState(
+            state.position + (steps if lengths is None else lengths), tuple(after)
+        )
+
+    def positions(self, seen: Tensor, steps: int) -> Tensor:
+        """The numbers of the next steps (B, T) of sequences of which this many (B,) have been seen."""
+        return seen.unsqueeze(1) + torch.arange(steps, device=seen.device)
+
+    def embed(self, inputs: Tensor, positions: Tensor) -> Tensor:
+        """What the first layer sees, (B, T, size)."""
+        embedded: Tensor = self.embedding(inputs)
+        return embedded
