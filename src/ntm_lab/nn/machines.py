@@ -119,9 +119,9 @@ class StackRNN(_Machine):
 class TapeRNN(_Machine):
     """A network with a tape: Delétang et al. 2022 (arXiv 2207.02098).
 
-    Arguments as of `NTM`; those of the memory are in `TapeAccess`. With ``oracle=True``, as in the paper, it is told how
-    long the input is before it begins: the number of steps at which the last channel is 0, which is the word's length
-    in a `Language`. A state that goes on keeps the number it began with.
+    Arguments as of `NTM`; those of the memory are in `TapeAccess`. With ``oracle=True``, as in the paper, it is told
+    how long the input is before it begins: the number of steps at which the last channel is 0, which is the word's
+    length in a `Language`. A state that goes on keeps the number it began with.
 
     >>> import torch
     >>> inputs = torch.zeros(1, 5, 3)

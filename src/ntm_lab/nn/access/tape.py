@@ -16,8 +16,8 @@ class TapeAccess(Access):
     """A ring of N slots, the first of which is under the head; a head that moves is a tape that turns.
 
     A step writes v into the slot under the head, and then stays, goes one slot to the left or to the right or, with
-    ``oracle``, as many slots as the input is long, in parts; it reads the slot under the head. Signals: ``memory`` (N, W),
-    as the head sees it. Parameters: ``action`` (3 or 5), which sums to 1, in that order, and ``add`` (W), v.
+    ``oracle``, as many slots as the input is long, in parts; it reads the slot under the head. Signals: ``memory``
+    (N, W), as the head sees it. Parameters: ``action`` (3 or 5), which sums to 1, in that order, and ``add`` (W), v.
 
     Args:
         slots, width: N and W.
