@@ -19,15 +19,17 @@ CHOICES = {
     group: [OWN] * (group in BY_RECIPE) + sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     for group in GROUPS
 } | {"recipe": [OWN, "general"]}
+CHOICES["model"].remove("rnn")  # a GRU's brother
+MEMORY = ("controller", "memory", "memory.init", "memory.weighting")
+NO_MEMORY = dict.fromkeys(MEMORY, ()) | {"penalty": ("shift_entropy", "weighting_entropy", "entropy")}
+NO_WEIGHTING = {"memory.weighting": (), "penalty": ("weighting_entropy", "entropy")}
 
 LACKS = {  # what a model does not have: groups, and penalties of signals that it does not emit
     "ntm": {},
     "dnc": {"memory.weighting": ()},
     "mann": {"memory.weighting": (), "penalty": ("shift_entropy", "entropy")},
-    "lstm": {
-        **dict.fromkeys(("controller", "memory", "memory.init", "memory.weighting"), ()),
-        "penalty": ("shift_entropy", "weighting_entropy", "entropy"),
-    },
+    **dict.fromkeys(("lstm", "gru", "transformer", "linear_memory"), NO_MEMORY),
+    **dict.fromkeys(("stack_rnn", "tape_rnn"), NO_WEIGHTING),
 }
 TINY = {
     "copy": ["task.lengths=[1,3]"],
@@ -37,7 +39,10 @@ TINY = {
     "ngrams": ["task.length=6", "task.context=2"],
     "one_shot": ["task.ways=[2,2]", "task.shots=[2,2]"],
     "babi": ["task.tasks=[1,4]", "task.partial=true"],
+    "parity": ["task.lengths=[1,3]"],
+    "adding": ["task.lengths=[2,4]"],
 }
+CHOICES["task"] = [*TINY]  # the others are of the kinds of these
 TWO_STEPS = ["data.batch_size=2", "max_sequences=4", "data.validate_every=4", "data.validation_sequences=2",
              "data.validation_rungs=1", "test.difficulties=null", "logger=none", "callbacks=none"]  # fmt: skip
 
@@ -87,7 +92,8 @@ def overrides(row: Row) -> list[str]:
     chosen = [f"{group}={choice}" for group, choice in row.items() if choice != OWN and group != "recipe"]
     if row["recipe"] == "general":
         chosen.append(f"recipe={row['model']}/general")
-    small = ["model.size=4", "model.layers=1"] if row["model"] == "lstm" else ["controller.size=4", "memory.slots=6"]
+    plain = LACKS[row["model"]] is NO_MEMORY
+    small = ["model.size=8", "model.layers=1"] if plain else ["controller.size=4", "memory.slots=6"]
     return [*chosen, *small, *TINY[row["task"]], *TWO_STEPS]
 
 

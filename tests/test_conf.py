@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess
 from ntm_lab.runs.config import leaves
+from ntm_lab.tasks.answers import measures_of
 from ntm_lab.training.loggers import EXTRAS
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -95,7 +96,7 @@ def test_every_file_composes_and_trains_for_two_steps(
     assert ended.status == 0, ended.err
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert (results["steps"], results["sequences"]) == (2, 4)
-    assert results["test"][0]["cost_bits"] > 0
+    assert results["test"][0][measures_of(results["test"][0])[0].name] > 0
 
 
 def targets(node: Any) -> Iterator[str]:

@@ -87,7 +87,7 @@ def test_the_page_is_true(folder: Path, site: Path) -> None:
         elif block.language == "python" and block.name != "mine.py":
             printed[block.name] = run([sys.executable, block.name], folder, site)
     trained = next(text for line, text in printed.items() if line.startswith("ntm-lab train"))
-    assert "tape on reverse" in trained and "runs/tape" in trained
+    assert "tape on mirror" in trained and "runs/tape" in trained
     evaluated = next(text for line, text in printed.items() if line.startswith("ntm-lab evaluate"))
     assert re.search(r"length 20 +8 +64 ", evaluated)
     assert "length 10" in printed["try.py"]
