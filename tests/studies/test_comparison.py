@@ -68,6 +68,22 @@ def test_every_line_of_one_arm() -> None:
     }
 
 
+def test_a_single_run_has_values_and_no_statistics() -> None:
+    lines = lines_of(tabulate(runs_of({"copy": [400]}, [[row(0.25, 1.0)]]), solved=0.01))
+    assert lines["length 20: wrong bits"] == ["0.250"] and lines["sequences until solved"] == ["400"]
+    assert lines["largest gradient norm"] == ["10"]
+    assert not any("interval" in line for line in lines)
+
+    beside = runs_of({"one": [None], "many": [400, 600], "more": [700, 900]})
+    lines = lines_of(tabulate(beside, solved=0.01))
+    assert lines["sequences until solved"] == ["–", "500 (450 to 550; 600)", "800 (750 to 850; 900)"]
+    assert lines["length 20: 95 % interval of that share"] == ["–", "34% to 100%", "34% to 100%"]
+    assert not any("logrank" in line for line in lines)  # there is no spread in the first
+    turned = beside.assign(arm=beside["arm"].cat.reorder_categories(["many", "one", "more"]))
+    found = lines_of(tabulate(turned, solved=0.01))["sequences until solved: logrank test against many"]
+    assert found[:2] == ["–", "–"] and found[2].startswith("p = ")
+
+
 def test_the_mark_of_solved_is_the_readers() -> None:
     lines = lines_of(tabulate(runs_of({"copy": [1, 1]}, [[row(3.0, 1.0)], [row(7.0, 1.0)]]), solved=5))
     assert lines["length 20: runs within 5 wrong bits"] == ["1 of 2"]
@@ -84,8 +100,8 @@ def test_an_optimum_that_has_a_cost() -> None:
 def test_arms_of_different_tests() -> None:
     items = {**row(1.0, 2.0), "difficulty": {"items": 6}}
     lines = lines_of(tabulate(runs_of({"copy": [1], "recall": [1]}, [[row(0.0, 1.0)], [items]]), solved=0.01))
-    assert lines["length 20: wrong bits"] == ["0.000 (0.000 to 0.000; 0.000)", "–"]
-    assert lines["items 6: wrong bits"] == ["–", "1.000 (1.000 to 1.000; 1.000)"]
+    assert lines["length 20: wrong bits"] == ["0.000", "–"]
+    assert lines["items 6: wrong bits"] == ["–", "1.000"]
     names = [*lines]
     assert names.index("items 6: cost, bits") < names.index("sequences until solved")
 

@@ -1,4 +1,4 @@
-"""`ntm-lab demo`: draw what a model does with an unseen sequence."""
+"""`ntm-lab demo MODEL`: draw what a model does with an unseen sequence."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from ntm_lab.checks import at_least
-from ntm_lab.cli.evaluate import add_trust_argument, writing
+from ntm_lab.cli.evaluate import add_model_argument, add_trust_argument, writing
 from ntm_lab.evaluation.difficulties import parse
 from ntm_lab.evaluation.generalisation import slots_needed
 from ntm_lab.figures import draw_episode
@@ -16,18 +16,18 @@ from ntm_lab.zoo.find import Trained, find
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a name (ntm-lab models lists them) or a folder, e.g. of a run")
+    add_model_argument(parser)
     parser.add_argument(
         "--difficulty",
         nargs="+",
         default=[],
         metavar="AXIS=VALUE",
-        help="e.g. length=60 or length=4 repeats=7; an axis left out has its hardest value of training",
+        help="e.g. length=60 or length=4 repeats=7 (default of an axis: its hardest value in training)",
     )
     add_trust_argument(parser)
-    parser.add_argument("--slots", type=int, help="of the memory; default: its own, or more where the difficulty asks")
-    parser.add_argument("--seed", type=int, default=0, help="of the sequence (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="the picture (default: <model>-<difficulty>.png, here)")
+    parser.add_argument("--slots", type=int, metavar="N", help="memory slots (default: as trained, and more where needed)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sequence (default: %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the picture (default: MODEL-DIFFICULTY.png, here)")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""`ntm-lab reproduce NAME…`: train what a claim needs, draw it, judge it, and write the page."""
+"""`ntm-lab reproduce STUDY…`: train what a claim needs, draw it, judge it, and write the page."""
 
 import argparse
 import sys
@@ -20,43 +20,52 @@ SUBMITIT = "submitit"  # short for submitit_slurm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("studies", nargs="*", metavar="NAME", help="of a study, or all; --list names them")
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help="a study, or all; --list names them")
     other = parser.add_mutually_exclusive_group()
-    other.add_argument("--list", action="store_true", help="tell of each study what it asks and how far its jobs are")
-    other.add_argument("--redraw", action="store_true", help="figure, verdict and page from the table, no training")
-    parser.add_argument("--full", action="store_true", help="the long form, with more seeds and larger budgets")
+    other.add_argument(
+        "--list", action="store_true", help="print the claim of each study, and how many of its jobs have ended"
+    )
+    other.add_argument(
+        "--redraw", action="store_true", help="make figure, verdict and page from the table, without training"
+    )
+    parser.add_argument("--full", action="store_true", help="run the long form, with more seeds and larger budgets")
     parser.add_argument(
         "--launcher",
         choices=(*LAUNCHERS, SUBMITIT),
         default="joblib",
         help=f"what runs the jobs (default: %(default)s, on all cores here; {SUBMITIT}: on a Slurm cluster)",
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="at once, each on one core (default: as many as cores)")
     parser.add_argument(
-        "--option", action="append", default=[], metavar="KEY=VALUE", help="of the launcher, e.g. partition=cpu"
+        "--jobs", type=int, metavar="N", help="jobs at once, each on one core (default: the number of cores)"
+    )
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="option of the launcher, e.g. partition=cpu"
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("runs/report"),
         metavar="FOLDER",
-        help="of runs and page (default: %(default)s)",
+        help="for the runs and the page (default: %(default)s)",
     )
     parser.add_argument(
-        "--publish", type=Path, metavar="FILE", help="write the page here too, with pictures and tables beside it"
+        "--publish",
+        type=Path,
+        metavar="FILE",
+        help="also write the page to this file, with pictures and tables beside it",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Make what is asked for, each study whatever becomes of the others.
+    """Run the studies, each independently of the others.
 
-    Raises ValueError for a name that there is not, and at the end if anything failed; FileNotFoundError outside a clone
-    of the project.
+    Raises ValueError for an unknown study, and at the end if anything failed; FileNotFoundError outside a clone of the
+    project.
     """
     asked = report.NAMES if arguments.list or "all" in arguments.studies else arguments.studies
     studies = list({study.name: study for study in map(report.find_study, asked)}.values())
     if not studies:
-        raise ValueError("NAME: must be one of those that --list names, or all")
+        raise ValueError("STUDY: must be one of those that --list names, or all")
     if arguments.jobs is not None:
         at_least("--jobs", arguments.jobs, 1)
     out = arguments.out / ("full" if arguments.full else "quick")
@@ -74,11 +83,11 @@ def run(arguments: argparse.Namespace) -> None:
         with writing(arguments.publish, "--publish FILE"):
             page.publish(out, arguments.publish)
     if failed:
-        raise ValueError(f"{failed} of the jobs and studies failed; the page is made of the others")
+        raise ValueError(f"{failed} of the jobs and studies failed; the page shows the others")
 
 
 def reproduce(studies: Sequence[Study], sweeps: Mapping[str, Sweep], out: Path, arguments: argparse.Namespace) -> int:
-    """Train what is missing, measure, judge, draw; how many jobs and studies failed, each of which is told."""
+    """Train what is missing, measure, judge and draw; print every failed job and study, and return their number."""
     launcher = "submitit_slurm" if arguments.launcher == SUBMITIT else arguments.launcher
     at_once = 1 if launcher == "basic" else arguments.jobs or cores()
     overrides = launcher_overrides(launcher, arguments.jobs, arguments.option)
@@ -95,7 +104,7 @@ def reproduce(studies: Sequence[Study], sweeps: Mapping[str, Sweep], out: Path, 
 
     @cache
     def train(name: str) -> list[str]:
-        """Run a sweep, once for all studies; its failed jobs."""
+        """Run a sweep, once for all studies, and return its failed jobs."""
         bar.set_description(name)
         failed = run_sweep(sweeps[name], overrides, look)
         look()
@@ -118,7 +127,7 @@ def reproduce(studies: Sequence[Study], sweeps: Mapping[str, Sweep], out: Path, 
 
 
 def progress(sweeps: Collection[Sweep]) -> "tqdm[NoReturn]":
-    """A bar of all jobs on stderr, if someone looks at it; redrawn whenever it is updated, though nothing ended."""
+    """A progress bar over all jobs on stderr if that is a terminal; redrawn at every update, even if no job ended."""
     total, ended = sum(len(sweep.jobs) for sweep in sweeps), sum(sweep.ended() for sweep in sweeps)
     hidden = None if sweeps else True
     return tqdm(total=total, initial=ended, unit=" jobs", miniters=0, smoothing=0, dynamic_ncols=True, disable=hidden)

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -40,7 +41,7 @@ PACKAGES = (
 
 
 class CheckFolder(Callback):
-    """Ends with one line, before Hydra makes a folder, if it cannot be made or the run to be resumed is not there."""
+    """Ends with one line, before Hydra makes a folder, if it cannot be made or the run to be resumed does not exist."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _ending():
@@ -51,6 +52,19 @@ class CheckFolder(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _ending():
             check_writable("hydra.sweep.dir", Path(config.hydra.sweep.dir))
+
+
+class SuggestNext(Callback):
+    """Prints the commands to look at a run, or a sweep, that has just ended."""
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        if kwargs["job_return"].status == JobStatus.COMPLETED and is_first():
+            folder = Path(config.hydra.run.dir) if config.get("resume") is None else resumed_folder(config)
+            print(f"next: {_command('generalise', folder)}    # how far it works beyond its training")
+            print(f"      {_command('show', folder)}          # watch it at work in the browser")
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        print(f"\nnext: {_command('compare', Path(config.hydra.sweep.dir))}    # a table and a figure of all runs")
 
 
 def resumed_folder(config: DictConfig) -> Path:
@@ -137,6 +151,10 @@ def resume_command(folder: Path) -> str:
     """The command, ready for a shell, by which the run in a folder goes on."""
     name = str(folder).replace("${", r"\${")  # which is no interpolation
     return shlex.join(["python", "train.py", f"resume={as_text(name)}"])
+
+
+def _command(name: str, folder: Path) -> str:
+    return shlex.join(["ntm-lab", name, str(folder)])
 
 
 def discard_if_unused(folder: Path) -> None:

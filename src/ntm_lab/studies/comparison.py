@@ -28,10 +28,10 @@ def tabulate(runs: pd.DataFrame, solved: float) -> str:
     """A Markdown table with a column for every arm.
 
     Lines: seeds, parameters; for every difficulty tested how many runs are within ``solved`` wrong bits, the 95 %
-    interval of that share, wrong bits and cost (or, where even the perfect answer has a cost, bits above that); what
-    training took until the validation was solved, as censored data, and in all. Numbers are median (quartiles;
-    largest). With several arms a last line has the logrank test of each against the first, if there are more of them
-    adjusted by Holm.
+    interval of that share, wrong bits and cost (or, where even the perfect answer has a cost, bits above that); the
+    length of training until the validation was solved, as censored data, and in all. Numbers are median (quartiles;
+    largest); an arm with a single run has its values only. A last line has the logrank test of each arm with several
+    runs against the first, adjusted by Holm if there are several tests.
 
     Args:
         runs: of `read_runs`, with a categorical column ``arm``.
@@ -40,12 +40,14 @@ def tabulate(runs: pd.DataFrame, solved: float) -> str:
     arms = _arms(runs)
     difficulties = dict.fromkeys(in_words(row["difficulty"]) for test in runs["test"] for row in test)
     tests = [partial(_test, difficulty=difficulty, solved=solved) for difficulty in difficulties]
-    parts: list[Callable[[pd.DataFrame], dict[str, str]]] = [_who, *tests, _training]
+    parts: list[Callable[[pd.DataFrame], Mapping[str, str | None]]] = [_who, *tests, _training]
     rows: list[list[str]] = []
     for part in parts:
         columns = [part(arm) for arm in arms.values()]
         for line in dict.fromkeys(line for column in columns for line in column):
-            rows.append([line, *(column.get(line, NONE) for column in columns)])
+            cells = [column.get(line) for column in columns]
+            if any(cells):
+                rows.append([line, *(cell or NONE for cell in cells)])
     return markdown(["", *arms], [*rows, *_against_first(arms)])
 
 
@@ -56,7 +58,7 @@ def _who(runs: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _test(runs: pd.DataFrame, difficulty: str, solved: float) -> dict[str, str]:
+def _test(runs: pd.DataFrame, difficulty: str, solved: float) -> dict[str, str | None]:
     rows = [row for test in runs["test"] for row in test if in_words(row["difficulty"]) == difficulty]
     if any("optimum_bits" in row for row in rows):
         gaps = [row["cost_bits"] - row["optimum_bits"] for row in rows]
@@ -64,9 +66,10 @@ def _test(runs: pd.DataFrame, difficulty: str, solved: float) -> dict[str, str]:
     if not rows:
         return {}
     rate = success_rate(row["wrong_bits"] <= solved for row in rows)
+    interval = f"{rate.low:.0%} to {rate.high:.0%}" if rate.trials > 1 else None
     return {
         f"{difficulty}: runs within {solved:g} wrong bits": f"{rate.successes} of {rate.trials}",
-        f"{difficulty}: 95 % interval of that share": f"{rate.low:.0%} to {rate.high:.0%}",
+        f"{difficulty}: 95 % interval of that share": interval,
         f"{difficulty}: wrong bits": spread([row["wrong_bits"] for row in rows], 3),
         f"{difficulty}: cost, bits": spread([row["cost_bits"] for row in rows], 3),
     }
@@ -81,14 +84,15 @@ def _training(runs: pd.DataFrame) -> dict[str, str]:
 
 
 def _against_first(arms: Mapping[str, pd.DataFrame]) -> list[list[str]]:
-    """The line of the tests, if there is anything to compare."""
+    """The line of the tests, if the first arm and another have several runs."""
     first, *others = arms
-    if not others:
+    tested = [name for name in others if len(arms[first]) > 1 and len(arms[name]) > 1]
+    if not tested:
         return []
     times = {name: (arm["sequences_to_solve"], arm["sequences"]) for name, arm in arms.items()}
-    found = contrasts_of_times({name: (times[first], times[name]) for name in others})
-    line = f"sequences until solved: logrank test against {first}{' (Holm)' if len(others) > 1 else ''}"
-    return [[line, NONE, *(p_value(contrast.p) for contrast in found.values())]]
+    found = contrasts_of_times({name: (times[first], times[name]) for name in tested})
+    line = f"sequences until solved: logrank test against {first}{' (Holm)' if len(tested) > 1 else ''}"
+    return [[line, NONE, *(p_value(found[name].p) if name in found else NONE for name in others)]]
 
 
 def draw_comparison(runs: pd.DataFrame, curves: pd.DataFrame | None) -> Figure:

@@ -60,21 +60,23 @@ def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
 
 
 def spread(values: Iterable[float | None], digits: int, extreme: str = "largest") -> str:
-    """``median (lower to upper quartile; largest)`` of the values there are, for a table.
+    """``median (lower to upper quartile; largest)`` for a table; a single value stands alone.
 
     Args:
-        values: None and NaN are left out, and then it is said how many runs are told of.
-        digits: behind the point.
+        values: None and NaN are left out; the number of the other runs is then appended.
+        digits: after the decimal point.
         extreme: ``largest`` or ``smallest``: the last number, the worse end.
     """
     given = [*values]
     known = [float(value) for value in given if value is not None and not math.isnan(value)]
     if not known:
         return NONE
+    counted = f", {len(known)} of {len(given)} runs" if len(known) < len(given) else ""
+    if len(known) == 1:
+        return f"{known[0]:,.{digits}f}{counted}"
     low, middle, high = quartiles(known)
     last = {"largest": max, "smallest": min}[extreme](known)
-    numbers = f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f}; {last:,.{digits}f})"
-    return numbers + (f", {len(known)} runs" if len(known) < len(given) else "")
+    return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f}; {last:,.{digits}f}){counted}"
 
 
 # Time to solve
@@ -150,15 +152,17 @@ def median_time(data: stats.CensoredData) -> float | None:
 
 
 def spread_of_times(times: Iterable[float | None], ended: Iterable[float], digits: int) -> str:
-    """As `spread`, of what `time_to_event` takes.
+    """As `spread`, for the arguments of `time_to_event`.
 
-    Where not all runs had the event: the times by which half, a quarter and three quarters had it, a dash for what was
-    not reached, and how many had it.
+    If some runs never had the event: the times by which half, a quarter and three quarters had it, a dash for what was
+    not reached, and how many had it. A single run without the event is a dash.
     """
     known = [math.nan if time is None else time for time in times]
     data = time_to_event(known, ended)
     if not data.num_censored():
         return spread(known, digits)
+    if len(data) == 1:
+        return NONE
     reached = [time_until(share, data) for share in (0.5, 0.25, 0.75)]
     middle, low, high = (NONE if time is None else f"{time:,.{digits}f}" for time in reached)
     numbers = NONE if {middle, low, high} == {NONE} else f"{middle} ({low} to {high}; {NONE})"
