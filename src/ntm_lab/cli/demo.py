@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="e.g. length=60 or length=4 repeats=7 (default of an axis: its hardest value in training)",
     )
     add_trust_argument(parser)
-    parser.add_argument("--slots", type=int, metavar="N", help="memory slots (default: as trained, and more where needed)")
+    parser.add_argument(
+        "--slots", type=int, metavar="N", help="memory slots (default: as trained, and more where needed)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sequence (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the picture (default: MODEL-DIFFICULTY.png, here)")
 
