@@ -1,4 +1,4 @@
-"""Associative recall: hear a list of items, then one of them again, and say the item that followed it."""
+"""Associative recall: read a list of items, then one of them again, and write the item that followed it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -43,7 +43,7 @@ class AssociativeRecall(BaseTask):
         return self.layout(self._draw(batch_size, int(count.max()), generator), queried, count)
 
     def layout(self, items: Tensor, queried: Tensor, count: Tensor) -> Batch:
-        """The batch of given items (B, k, rows, bits), of which each sequence has `count` and asks for one, both (B,).
+        """The batch of given items (B, k, rows, bits); a sequence has the first `count` (B,) and queries one.
 
         The number `queried` counts from 0 and is at most count − 2.
         """

@@ -1,4 +1,4 @@
-"""Copy: hear a sequence of random bits, then say it again."""
+"""Copy: read a sequence of random bits, then write it again."""
 
 import copy
 import math
@@ -66,7 +66,7 @@ class Copy(BaseTask):
         return self.layout(self._draw(length, generator), length)
 
     def layout(self, vectors: Tensor, length: Tensor) -> Batch:
-        """The batch of given vectors (B, N, bits), of which the first `length` (B,) of each sequence count."""
+        """The batch of given vectors (B, N, bits), the first `length` (B,) of each sequence."""
         length = length[:, None]  # (B, 1)
         delimiter = length + int(self.start_code)
         end = delimiter + 1 + length
@@ -114,7 +114,7 @@ class Copy(BaseTask):
             return vectors
         testing = self.part != "training"
         fraction = self.held_out if testing else 1 - self.held_out
-        for _ in range(math.ceil(100 / fraction)):  # so many draws miss a part of this size with probability e⁻¹⁰⁰
+        for _ in range(math.ceil(100 / fraction)):  # all of these draws fail with probability e⁻¹⁰⁰
             wrong = self.is_held_out(vectors, length) != testing  # (B,)
             if not wrong.any():
                 return vectors

@@ -58,7 +58,7 @@ class NGrams(BaseTask):
         return Batch(inputs, targets, mask, torch.full((len(bits),), len(steps)))
 
     def solve(self, batch: Batch) -> Tensor:
-        """Equation 10: P(1) = (N₁ + ½) / (N₁ + N₀ + 1), if this context was followed by N₁ ones and N₀ zeros so far."""
+        """Equation 10: P(1) = (N₁ + ½) / (N₁ + N₀ + 1), if N₁ ones and N₀ zeros have followed this context so far."""
         first = int(batch.mask[0].int().argmax())  # P predictions, from this step on
         bits = batch.inputs.squeeze(-1)  # (B, T)
         context = _number(bits.unfold(1, first + 1, 1))  # (B, P)

@@ -1,4 +1,4 @@
-"""One-shot classification: learn in one episode what new classes of images are called."""
+"""One-shot classification: learn the labels of new classes of images within one episode."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -97,10 +97,10 @@ class OneShot(BaseTask):
         return Batch(inputs, letters, mask, lengths)
 
     def solve(self, batch: Batch) -> Tensor:
-        """Probabilities of the letters (B, T, count · k), of a learner that recognises classes perfectly: certain for a
-        class it has seen, for a new one those of a label that was not yet given.
+        """Probabilities of the letters (B, T, count · k) for a learner that recognises classes perfectly: certain for a
+        class it has seen, uniform over the labels not yet given for a new one.
 
-        It takes from the targets which images are of one class, and the labels of earlier steps.
+        The classes of the images and the labels of earlier steps come from the targets.
         """
         letters = one_hot(batch.targets, self.answer.k)  # (B, T, count, k)
         new = self._showing(batch) == 0  # (B, T)
@@ -111,18 +111,18 @@ class OneShot(BaseTask):
         return torch.where(new[..., None, None], left / left.sum(-1, keepdim=True), letters).flatten(-2)
 
     def groups(self, batch: Batch) -> dict[str, Tensor]:
-        """By how often the class of a step has been shown: ``showing_01``, a guess, ``showing_02``, …"""
+        """By the number of times that the class of a step has been shown: ``showing_01``, a guess, ``showing_02``, …"""
         showing = self._showing(batch)
         return {f"showing_{number + 1:02d}": showing == number for number in range(int(showing.max()) + 1)}
 
     def _showing(self, batch: Batch) -> Tensor:
-        """How often the class of each step has been shown before, (B, T) int64; −1 in the padding."""
+        """The number of times that the class of each step has been shown before, (B, T) int64; −1 in the padding."""
         labels = (batch.targets * self._powers(batch.targets.device)).sum(-1)  # (B, T)
         same = labels[:, :, None] == labels[:, None]  # (B, T, T)
         return same.tril(-1).sum(2).masked_fill(~batch.mask, -1)
 
     def _powers(self, device: torch.device | None = None) -> Tensor:
-        """What a letter counts in the number of its label, (count,) int64."""
+        """The weight of each letter in the number of its label, (count,) int64."""
         return self.answer.k ** torch.arange(self.answer.count, device=device).flip(0)
 
     def _check_enough(self, ways: int, shots: int) -> None:

@@ -1,4 +1,4 @@
-"""Repeat copy: hear a sequence and a number, say the sequence so many times, and then that it is over."""
+"""Repeat copy: read a sequence and a number, write the sequence that number of times, then an end marker."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ class RepeatCopy(BaseTask):
         return self.layout(vectors, length, repeats)
 
     def layout(self, vectors: Tensor, length: Tensor, repeats: Tensor) -> Batch:
-        """The batch of given vectors (B, N, bits), the first `length` (B,) of which are said `repeats` (B,) times."""
+        """The batch of given vectors (B, N, bits); the first `length` (B,) are repeated `repeats` (B,) times."""
         length, repeats = length[:, None], repeats[:, None]  # (B, 1), and the delimiter's step is `length`
         end = length + 1 + length * repeats + 1
         steps = torch.arange(int(end.max()))  # (T,)
