@@ -27,7 +27,7 @@ from ntm_lab.runs.folder import (
     versions,
 )
 from ntm_lab.runs.resume import last_checkpoint, restore, resumable
-from ntm_lab.runs.trainer import Trainer, build_trainer, first_decides
+from ntm_lab.runs.trainer import Trainer, build_trainer, first_decides, leave_group
 from ntm_lab.tasks.answers import measures_of
 from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.training.callbacks import Pictures
@@ -132,8 +132,11 @@ class Run(NamedTuple):
 
 def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any] | None:
     """A run from its start to its results, which are printed too, in the first of several processes."""
-    run = start(config, hydra)
-    return run.complete(lambda results: print(summary(results, run.folder), flush=True))
+    try:
+        run = start(config, hydra)
+        return run.complete(lambda results: print(summary(results, run.folder), flush=True))
+    finally:
+        leave_group()
 
 
 def start(config: DictConfig, hydra: DictConfig) -> Run:

@@ -298,3 +298,10 @@ def first_decides(trainer: pl.Trainer, decide: Callable[[], Outcome]) -> Outcome
     if refused is not None:
         raise RunError(refused)
     return cast(Outcome, outcome)
+
+
+def leave_group() -> None:
+    """End the part that this process has in a group of processes. The group's threads are joined: one that is still at
+    work when the interpreter ends would abort the process."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
