@@ -11,12 +11,12 @@ from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.types import Measure
 
 Row = Mapping[str, Any]
-PARTS = 5  # of an answer, by which the position of errors is told
+PARTS = 5  # of an answer, for the position of errors
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Detailed rows of `evaluate`: measures with their intervals and yardsticks, then by how much the cost exceeds the
-    optimum, where errors fall and of what kind they are, and how much is right in each group."""
+    """Detailed rows of `evaluate`: measures with intervals and chance, the cost above the optimum, the place and kind
+    of errors, and the share of right answers in each group."""
     measures = measures_of(rows[0])
     chance = [measure for measure in measures if measure.name in rows[0]["chance"]]
     yardsticks = [measure.words.partition(",")[0] for measure in chance]  # without the unit
@@ -43,7 +43,7 @@ def _cell(row: Row, measure: Measure) -> str:
 
 
 def _gaps(rows: Sequence[Row]) -> str | None:
-    """By how much the optimum is missed, in all and along the sequence."""
+    """The cost above the optimum, in total and along the sequence."""
     unit = unit_of(rows[0])
     rows = [row for row in rows if f"gap_{unit}" in row]
     if not rows:
@@ -59,7 +59,7 @@ def _gaps(rows: Sequence[Row]) -> str | None:
 
 
 def _errors(rows: Sequence[Row]) -> str | None:
-    """Where errors fall and, of bits, of what kind they are."""
+    """The place of errors and, for bits, their kind."""
     errors = next((measure for measure in measures_of(rows[0]) if measure.kind == "wrong"), None)
     if errors is None:
         return None
@@ -77,7 +77,7 @@ def _errors(rows: Sequence[Row]) -> str | None:
     if not kinds:
         return f"{aligned(lines)}\n({told}"
     return aligned(lines) + (
-        "\n(doubled, skipped: a vector said twice or left out shifts all that follows, from the step told, a median;"
+        "\n(doubled, skipped: a repeated or missing vector shifts all that follow, from the given step on, a median;"
         f"\n{told}"
     )
 
@@ -86,14 +86,14 @@ _KINDS = ("wrong bits only", "doubled", "skipped", "shifted from")
 
 
 def _counts(errors: Mapping[str, Any], steps: int) -> list[str]:
-    """Sequences with each kind of error, and where the shifted ones begin to be."""
+    """The number of sequences with each kind of error, and the step from which sequences are shifted."""
     shifted = [step + 1 for _, step in errors["shifts"]]
     start = f"{median(shifted):g} of {steps}" if shifted else "–"
     return [*(str(errors[kind]) for kind in ("wrong_bits_only", "doubled", "skipped")), start]
 
 
 def _groups(rows: Sequence[Row]) -> str | None:
-    """The share of right answers in each of the task's groups, and of its own solution where that has to guess."""
+    """The share of right answers in each of the task's groups, and that of its own solution if it has to guess."""
     rows = [row for row in rows if row.get("by_group")]
     names = dict.fromkeys(name for row in rows for name in row["by_group"] if not name.startswith(GROUP))
     if not names:
@@ -126,7 +126,7 @@ _HEADS = [f"{part}/{PARTS}" for part in range(1, PARTS + 1)]
 
 
 def _in_parts(values: Sequence[float]) -> list[float]:
-    """Means of `PARTS` parts as even as can be; the values themselves if there are fewer."""
+    """Means of `PARTS` parts of nearly equal size; the values themselves if there are fewer."""
     count = min(PARTS, len(values))
     if not count:
         return []
@@ -135,7 +135,7 @@ def _in_parts(values: Sequence[float]) -> list[float]:
 
 
 def _mean(value: float, interval: Sequence[float] | None) -> str:
-    """A mean and half the width of its interval, if there is one, to as many places."""
+    """A mean and half the width of its interval, if there is one, with the same number of decimals."""
     return _number(value) + ("" if interval is None else f" ± {interval[1] - value:.{_places(value)}f}")
 
 
@@ -144,7 +144,7 @@ def _number(value: float) -> str:
 
 
 def _places(value: float) -> int:
-    """Behind the point."""
+    """Decimals."""
     return 3 if abs(value) < 100 else 1
 
 

@@ -13,7 +13,7 @@ from ntm_lab.zoo.find import Trained
 
 
 def moments(trained: Trained, most: int = 8) -> Iterator[tuple[int, SequenceModel]]:
-    """The model as it was after so many sequences, from the earliest on; at most ``most``, evenly chosen.
+    """The number of sequences and the model after them, the earliest first; at most ``most``, evenly chosen.
 
     Raises ValueError for a file that is damaged or of another model.
     """
