@@ -1,4 +1,4 @@
-"""What is kept of a study: its table, its figure, what is to be said of it, and the page that shows all of them.
+"""The files of a study: its table, its figure, its facts, and the page that shows all of them.
 
 In one folder: ``<study>.csv``, the table that all else is made from; ``<study>.png``; ``<study>.json``, the claim, the
 verdict, the lines below the figure, and what it took; and ``report.md``, made of all JSON files that are there.
@@ -27,7 +27,7 @@ def measure(study: Study, folders: Mapping[str, Path], full: bool, out: Path, ma
     """Write the table of a study, out of the folders of its sweeps, and what it took.
 
     Args:
-        made: how: the ``command``, the ``cores`` the sweeps used, and a line for each job that ``failed``.
+        made: the ``command``, the ``cores`` the sweeps used, and a line for each job that ``failed``.
     """
     write_whole(out / f"{study.name}.csv", study.measure(folders, full).to_csv(index=False))
     results = [json.loads(path.read_text()) for folder in folders.values() for path in folder.rglob(RESULTS)]
@@ -48,7 +48,7 @@ def draw(study: Study, out: Path) -> Verdict:
     path = out / f"{study.name}.csv"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: is not there yet; `ntm-lab reproduce {study.name}` makes it")
-    # of missing values only the empty field: "None" and "null" may be names of settings
+    # only an empty field is a missing value: "None" and "null" may be names of settings
     table = pd.read_csv(path, keep_default_na=False, na_values=[""])
     study.draw(table).savefig(out / f"{study.name}.png")
     verdict = study.judge(table)
@@ -64,7 +64,7 @@ def write_page(out: Path) -> None:
     made: list[Facts] = [
         json.loads(path.read_text()) for name in report.NAMES if (path := out / f"{name}.json").is_file()
     ]
-    made = [facts for facts in made if "outcome" in facts]  # others were stopped before they were judged
+    made = [facts for facts in made if "outcome" in facts]  # the others were stopped before the verdict
     contents = [
         [f"[{facts['name']}](#{facts['name']})", facts["claim"], f"**{facts['outcome']}**{_parts(facts)}"]
         for facts in made
@@ -112,7 +112,7 @@ def _section(facts: Facts) -> str:
 
 
 def _parts(facts: Facts) -> str:
-    """The outcome of each thing that was said, in brackets, where they differ."""
+    """The outcome of each part of the claim, in brackets, if they differ."""
     parts = facts.get("parts", {})
     listed = "; ".join(f"{part}: {outcome}" for part, outcome in parts.items())
     return f" ({listed})" if len({*parts.values()}) > 1 else ""

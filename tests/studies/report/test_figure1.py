@@ -104,7 +104,7 @@ GOOD, STRAYING, WRONG = (1.0, 0.995), (1.0, 0.9), (0.99, 1.0)
 def test_verdicts(seeds: list[tuple[float, float]], outcome: str) -> None:
     verdict = figure1.judge(made(**{str(seed): shares for seed, shares in enumerate(seeds)}))
     assert verdict.outcome == outcome
-    assert f"Of {len(seeds)} seeds {seeds.count(GOOD)} " in verdict.sentence
+    assert f"{seeds.count(GOOD)} of {len(seeds)} seeds " in verdict.sentence
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def test_verdicts(table: pd.DataFrame, outcome: str) -> None:
 
 def test_the_sentence_has_the_numbers() -> None:
     sentence = length20.judge(made(*[10_000] * 6, 9_990)).sentence
-    assert "Of 7 seeds 7 (95 % interval 65% to 100%)" in sentence
+    assert "7 of 7 seeds (95 % interval 65% to 100%)" in sentence
     assert "6 of them all; the worst seed 99.90% (99.82% to 99.95%)" in sentence
 
 

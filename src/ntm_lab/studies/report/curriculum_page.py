@@ -1,4 +1,4 @@
-"""What the page shows of `curriculum`: the figure, and the lines below it."""
+"""The figure of `curriculum`, and the lines below it."""
 
 import numpy as np
 import pandas as pd
@@ -89,6 +89,6 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ratio(one: pd.DataFrame, other: pd.DataFrame, unit: str) -> str:
-    """How many times as long the one takes, by the medians; a dash where one of them is not known."""
+    """The ratio of the medians; a dash if one is not known."""
     first, second = (median_time(time_to_event(*times_of(arm, unit))) for arm in (one, other))
     return f"{first / second:.2f}" if first and second else NONE

@@ -1,4 +1,4 @@
-"""The report's figure 1: a copy of one unseen sequence, and what the memory did meanwhile."""
+"""The report's figure 1: a copy of one unseen sequence, with the memory."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from ntm_lab.studies.study import Study, Verdict, verdict_of_most
 from ntm_lab.tasks.answers import Bits, wrong_bits
 from ntm_lab.types import Batch, Kind
 
-RETRACED = 0.99  # of all steps of recall: what counts as reading where it was written
+RETRACED = 0.99  # of all steps of recall, to count as reading where it was written
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -63,7 +63,7 @@ def judge(table: pd.DataFrame) -> Verdict:
     right = runs["exact"] == 1
     rate = success_rate(right & (runs["retraced"] >= RETRACED))
     sentence = (
-        f"Of {rate.trials} seeds {rate.successes} (95 % interval {rate.low:.0%} to {rate.high:.0%}) copy {SEQUENCES} "
+        f"{rate.successes} of {rate.trials} seeds (95 % interval {rate.low:.0%} to {rate.high:.0%}) copy {SEQUENCES} "
         f"unseen sequences of length {LENGTH} without an error and read the vectors, on at least {RETRACED:.0%} of the "
         f"steps, from where they had written them; {right.sum()} make no error at all."
     )

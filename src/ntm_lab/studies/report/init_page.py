@@ -1,4 +1,4 @@
-"""What the page shows of `init`: the figure, and the lines below it."""
+"""The figure of `init`, and the lines below it."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -29,8 +29,8 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """A line for every arm: how many runs learned, after how many sequences, how many of these lost it again, how many
-    were solved in the end; and against it the constant memories, logrank."""
+    """A line for every arm: the runs that learned, after how many sequences, those that lost it again, those solved in
+    the end; and the logrank test against the constant memories."""
     found = compare(table)
     rows = []
     for settings, weighting, here in conditions(table):

@@ -77,9 +77,9 @@ def judge(table: pd.DataFrame) -> Verdict:
     worst, n = int(table["exact"].min()), int(table["n"].iloc[0])
     low, high = wilson(worst, n)
     sentence = (
-        f"Of {rate.trials} seeds {rate.successes} (95 % interval {rate.low:.0%} to {rate.high:.0%}) copy surely more "
-        f"than {ROUNDS_TO_100:.1%} of {n:,} unseen sequences of length {LENGTH} without an error, {flawless} of them "
-        f"all; the worst seed {worst / n:.2%} ({low:.2%} to {high:.2%})."
+        f"{rate.successes} of {rate.trials} seeds (95 % interval {rate.low:.0%} to {rate.high:.0%}) copy "
+        f"significantly more than {ROUNDS_TO_100:.1%} of {n:,} unseen sequences of length {LENGTH} without an "
+        f"error, {flawless} of them all; the worst seed {worst / n:.2%} ({low:.2%} to {high:.2%})."
     )
     return verdict_of_most(rate, sentence)
 
