@@ -15,10 +15,19 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from ntm_lab.figures.episode import USED, answered, episode_panels, first_of, slots_in_use, solution_if_costly
+from ntm_lab.figures.episode import (
+    USED,
+    answered,
+    episode_panels,
+    first_of,
+    names_of,
+    said_symbols,
+    slots_in_use,
+    solution_if_costly,
+)
 from ntm_lab.figures.panels import Cells, Panels
 from ntm_lab.figures.style import CELL, INK, MUTED, READ, SHADES, WRITE, WRONG
-from ntm_lab.types import Batch, Kind, Scene, SequenceModel, Task
+from ntm_lab.types import Batch, Kind, SequenceModel, Task
 
 SIZE, DPI = (9.6, 5.4), 90  # inches, 16 : 9
 FRAMES = 80  # at most; of a longer sequence some steps are skipped
@@ -45,7 +54,8 @@ class Film(NamedTuple):
     """What is to be drawn of T steps, of the S slots in use."""
 
     panels: Panels  # heading and phases
-    scene: Scene
+    images: Array | None  # (T, height, width), instead of the input
+    words: list[str]  # at each step, with the answers, instead of input and output
     heard: Cells  # (T, rows)
     said: Cells  # (T, rows)
     heads: dict[str, Array]  # ``write`` and ``read`` (T, heads, S); empty without a memory
@@ -73,12 +83,12 @@ def animate_episode(model: SequenceModel, task: Task, batch: Batch, path: str | 
 
 def _palette() -> Image.Image:
     """One for all frames, since colours would flicker otherwise: every ramp that is drawn, on white and on a cell."""
-    ends = [(CELL, INK, 20), ("white", INK, 20), ("white", MUTED, 8), (CELL, WRONG, 8)]
-    ends += [(paper, colour, 12) for paper in (CELL, "white") for colour in (WRITE, READ)]
+    ends = [(CELL, INK, 48), ("white", INK, 20), ("white", MUTED, 8), (CELL, WRONG, 8)]
+    ends += [(paper, colour, count) for paper, count in ((CELL, 24), ("white", 8)) for colour in (WRITE, READ)]
     colours = [
         LinearSegmentedColormap.from_list("", [low, high])(np.linspace(0, 1, count)) for low, high, count in ends
     ]
-    colours += [SHADES["signed"](np.linspace(0, 1, 32)), SHADES["write"]([0.5]), SHADES["read"]([0.5])]
+    colours.append(SHADES["signed"](np.linspace(0, 1, 48)))
     image = Image.new("P", (1, 1))
     image.putpalette((np.concatenate(colours)[:, :3] * 255).round().astype(np.uint8).tobytes())
     return image
@@ -97,7 +107,13 @@ def _film(model: SequenceModel, task: Task, batch: Batch, title: str) -> Film:
     }
     memory = next((signals[name][:, slots].numpy() for name, kind in kinds.items() if kind == Kind.MEMORY), None)
     said = answered(first, signals["logits"], task.answer, solution_if_costly(task, first))
-    return Film(panels, scene, Cells("input", first.inputs[0].numpy(), "bits", 1.0), said, heads, memory, slots)
+    words = list(scene.words)
+    for step in first.mask[0].nonzero().flatten().tolist() if words else ():
+        said_here = names_of(said_symbols(signals["logits"], first.targets[0])[step].tolist(), scene)
+        wrong = bool(said.wrong is not None and said.wrong[step].any())
+        words[step] = words[step].replace("-", f"→ {said_here}{' ✗' * wrong}")
+    images = None if scene.images is None else scene.images.numpy()
+    return Film(panels, images, words, Cells("input", first.inputs[0].numpy(), "bits", 1.0), said, heads, memory, slots)
 
 
 def _frames(film: Film) -> Iterator[Image.Image]:
@@ -123,16 +139,19 @@ class _Stage:
         self.lanes: list[tuple[AxesImage, Rectangle, Array]] = []
         wide = film.memory is None
         left, width = 0.1, 0.87 if wide else 0.47
-        lines = range(SENTENCES if film.scene.words else 0)
+        lines = range(SENTENCES if film.words else 0)
         self.story = [self._moves(text(left, 0.775 - 0.045 * line, "", va="top", fontsize=9.5)) for line in lines]
         self.tiles = None
-        if film.scene.images is not None:
+        if film.images is not None:
             self.tiles = self._images((left, 0.56, width, 0.235))
-        elif not film.scene.words:
+        elif not film.words:
             self._lane("input", film.heard.colours_of(), (left, 0.56, width, 0.235))
         if not wide:
-            self._lane("heads", self._heads(), (left, 0.27, width, 0.25))
-        self._lane("output", film.said.colours_of(), (left, 0.075, width, 0.4 if wide else 0.155))
+            self._lane(
+                "heads", self._heads(), (left, 0.075 if film.words else 0.27, width, 0.445 if film.words else 0.25)
+            )
+        if not film.words:
+            self._lane("output", film.said.colours_of(), (left, 0.075, width, 0.4 if wide else 0.155))
         if film.memory is not None:
             self._memory(film.memory)
         self.canvas.draw()
@@ -164,10 +183,10 @@ class _Stage:
 
     def _images(self, box: tuple[float, float, float, float]) -> AxesImage:
         """The last images, the newest on the right."""
-        assert self.film.scene.images is not None
+        assert self.film.images is not None
         axis = self._axis(box)
         axis.set_ylabel("input", fontsize=9.5, color=INK, rotation=0, ha="right", va="center", fontweight="bold")
-        high, wide = self.film.scene.images.shape[1:]
+        high, wide = self.film.images.shape[1:]
         shown = self._moves(axis.imshow(np.ones((high, TILES * (wide + 1) - 1, 3)), interpolation="nearest"))
         newest = Rectangle(
             (TILES * (wide + 1) - 2.5 - wide + 1, -0.5), wide, high, fill=False, edgecolor=INK, linewidth=1.4
@@ -177,11 +196,12 @@ class _Stage:
         return shown
 
     def _heads(self) -> Array:
-        """Both kinds of heads in one image (slots, steps, 3): where they overlap, both colours mix."""
-        image = np.full((len(self.film.slots), self.steps, 3), to_rgb(CELL))
+        """Both kinds of heads in one image (slots, steps, 3), the stronger one where they meet."""
+        image, before = np.full((len(self.film.slots), self.steps, 3), to_rgb(CELL)), 0.0
         for side, weightings in self.film.heads.items():
-            strongest = _opacity(weightings).T[..., None]  # (slots, steps, 1)
-            image = image * (1 - strongest) + strongest * np.array(to_rgb(HEADS[side].colour))
+            weight = _opacity(weightings).T  # (slots, steps)
+            mixed = (1 - weight)[..., None] * to_rgb(CELL) + weight[..., None] * to_rgb(HEADS[side].colour)
+            image, before = np.where((weight > before)[..., None], mixed, image), np.maximum(weight, before)
         return image
 
     def _memory(self, memory: Array) -> None:
@@ -213,33 +233,30 @@ class _Stage:
                 transform=axis.transAxes,
             )
             size, places = float(np.clip(0.6 * high, 4, 13)) ** 2, np.full(slots, x)
-            cursor = axis.scatter(
-                places, range(slots), size, colour, mark, transform=axis.get_yaxis_transform(), clip_on=False
-            )
+            where = {"transform": axis.get_yaxis_transform(), "clip_on": False}
+            cursor = axis.scatter(places, range(slots), s=size, color=colour, marker=mark, **where)
             self.cursors[side] = self._moves(cursor)
 
     def at(self, step: int) -> Image.Image:
         """The picture after a step."""
         film = self.film
         phase = next((phase.name for phase in reversed(film.panels.phases) if phase.start <= step), "")
-        told = f"  ·  {phase}" if phase and not film.scene.words else ""
+        told = f"  ·  {phase}" if phase and not film.words else ""
         self.caption.set_text(f"step {step} of {self.steps - 1}{told}")
         for shown, cursor, image in self.lanes:
             seen = image.copy()
             seen[:, (step + 1) * image.shape[1] // self.steps :] = 1.0
             shown.set_data(seen)
             cursor.set_x(step - 0.5)
-        if self.tiles is not None and film.scene.images is not None:
+        if self.tiles is not None and film.images is not None:
             seen = np.ones(self.tiles.get_array().shape)
-            wide = film.scene.images.shape[2] + 1
-            for place, image in zip(
-                range(TILES - 1, -1, -1), film.scene.images[: step + 1].flip(0).numpy(), strict=False
-            ):
+            wide = film.images.shape[2] + 1
+            for place, image in zip(range(TILES - 1, -1, -1), film.images[step::-1], strict=False):
                 seen[:, place * wide : place * wide + wide - 1] = SHADES["bits"](0.5 + image / 2)[..., :3]
             self.tiles.set_data(seen)
         begun = [sentence for sentence in film.panels.phases if sentence.start <= step][-SENTENCES:]
         for line, sentence in zip(self.story, begun, strict=False):
-            words = " ".join(film.scene.words[sentence.start : min(sentence.end, step + 1)])
+            words = " ".join(film.words[sentence.start : min(sentence.end, step + 1)])
             line.set_text(words.replace(" .", ".").replace(" ?", "?"))
             line.set_color(INK if sentence is begun[-1] else MUTED)
         if film.memory is not None:

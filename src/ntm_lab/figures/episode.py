@@ -1,4 +1,4 @@
-"""One sequence, as the model lived it: Graves' Figure 6, with the answer, the addressing and the memory of any machine."""
+"""One sequence, as the model lived it: Graves' Figure 6, with answer, addressing and memory of any machine."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +9,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ntm_lab.figures.panels import Cells, Gallery, Key, Lines, Named, Panels, Row, Story
+from ntm_lab.figures.panels import LINE_HEIGHT, Cells, Gallery, Key, Lines, Named, Panels, Row, Story
 from ntm_lab.figures.style import GREEN, INK, MUTED, WRONG
-from ntm_lab.types import Answer, Batch, Kind, Phase, Scene, SequenceModel, Task, phases_of
+from ntm_lab.types import Answer, Batch, Kind, Scene, SequenceModel, Task, phases_of
 
 VECTORS = {"add": "vectors written", "reads": "vectors read"}  # keys and other vectors only say how to get there
 OMITTED = {"precedence"}  # hardly other than the last write weighting
@@ -21,6 +21,7 @@ CELLS = 2**24  # steps × N × N, 64 MB: larger matrices from slot to slot are n
 USED = 0.1  # share of a head's largest weight that makes a slot one in use
 HIGH, LOW = 1.5, 0.7  # inches, of panels over the slots
 LABELS = 8  # slots that are named in a high one
+SIDES = ("write", "read")
 STRIPS = 16  # gates and shifts of a side that are drawn
 
 Values = np.ndarray[Any, Any]
@@ -193,18 +194,19 @@ def _input(inputs: Tensor, scene: Scene) -> Cells:
     return Cells("input", _array(inputs), "bits" if whole else "signed", 1.3, names)
 
 
-def _names(numbers: Sequence[int], scene: Scene) -> str:
+def names_of(numbers: Sequence[int], scene: Scene) -> str:
+    """What the symbols of a step are called."""
     return "".join(scene.symbols[number] if scene.symbols else str(number) for number in numbers)
 
 
-def _said(outputs: Tensor, targets: Tensor) -> Tensor:
+def said_symbols(outputs: Tensor, targets: Tensor) -> Tensor:
     """The symbols said, of the targets' shape (T, count)."""
     return outputs.unflatten(-1, (targets.shape[1], -1)).argmax(-1)
 
 
 def _gallery(outputs: Tensor, targets: Tensor, scene: Scene) -> Gallery:
     assert scene.images is not None
-    said = _said(outputs, targets)
+    said = said_symbols(outputs, targets)
     classes = [tuple(label) for label in targets.tolist()]
     order = sorted(dict.fromkeys(classes))
     places = [(order.index(label), classes[:step].count(label)) for step, label in enumerate(classes)]
@@ -212,16 +214,16 @@ def _gallery(outputs: Tensor, targets: Tensor, scene: Scene) -> Gallery:
         "images, by label",
         [*_array(scene.images)],
         places,
-        [_names(label, scene) for label in said.tolist()],
+        [names_of(label, scene) for label in said.tolist()],
         (said != targets).any(1).tolist(),
-        [_names(label, scene) for label in order],
+        [names_of(label, scene) for label in order],
         1.75,
     )
 
 
 def _story(outputs: Tensor, targets: Tensor, mask: Tensor, scene: Scene) -> Story:
     """Sentence by sentence, after a question what is said, and where that is wrong what would have been right."""
-    said = _said(outputs, targets)
+    said = said_symbols(outputs, targets)
     sentences = []
     for phase in scene.phases:
         scored = [step for step in range(phase.start, phase.end) if mask[step]]
@@ -229,13 +231,13 @@ def _story(outputs: Tensor, targets: Tensor, mask: Tensor, scene: Scene) -> Stor
         pieces = [(words, INK)]
         if scored:
             answers, right = (
-                " ".join(_names(part[step].tolist(), scene) for step in scored) for part in (said, targets)
+                " ".join(names_of(part[step].tolist(), scene) for step in scored) for part in (said, targets)
             )
             pieces.append((f"  {answers}", GREEN if answers == right else WRONG))
             if answers != right:
                 pieces.append((f"  (right: {right})", MUTED))
         sentences.append(pieces)
-    return Story("story and answers", sentences, 0.155 * max(6, min(14, -(-len(sentences) // 3))))
+    return Story("story and answers", sentences, LINE_HEIGHT * max(6, min(14, -(-len(sentences) // 3))))
 
 
 # What the memory did
@@ -252,10 +254,7 @@ def _memory(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind], slots: Seq
     ]
     yield Row(*vectors)
 
-    at_end = [
-        Cells(title, _array(part), colours, HIGH, _slot_names(slots), breaks=_breaks(slots), over_time=False)
-        for title, part, colours in _at_the_end(shown, kinds, slots)
-    ]
+    at_end = [*_at_the_end(shown, kinds, slots)]
     weightings = sorted(of_kind(Kind.WEIGHTING), key=lambda name: not name.startswith(("write", "read")))
     heads = {name: shown[name][:, :HEADS, slots] for name in weightings}  # (T, heads, slots)
     many = {name: shown[name].shape[1] for name in weightings}
@@ -278,25 +277,24 @@ def _memory(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind], slots: Seq
         yield Row(*([strips[side]] if side in strips else [] for side in SIDES), side=at_end[1:])
 
 
-SIDES = ("write", "read")
-
-
 def _side(name: str) -> str:
     return "read" if name.startswith("read") else "write"
 
 
-def _at_the_end(
-    shown: Mapping[str, Tensor], kinds: Mapping[str, Kind], slots: Sequence[int]
-) -> Iterator[tuple[str, Tensor, str]]:
-    """Title, values (columns, slots) and colours: of memories, then of matrices."""
+def _at_the_end(shown: Mapping[str, Tensor], kinds: Mapping[str, Kind], slots: Sequence[int]) -> Iterator[Cells]:
+    """Memories, then matrices from slot to slot, after the last step."""
     index = torch.tensor(slots, dtype=torch.int64)
+    names, breaks = _slot_names(slots), _breaks(slots)
     for name in shown:
         if kinds[name] == Kind.MEMORY:
-            last = shown[name][-1]
-            yield f"{_words(name)} at the end", last[index].T if len(slots) else last.T, "signed"
+            last = shown[name][-1]  # (N, W)
+            values = _array((last[index] if slots else last).T)
+            yield Cells(f"{_words(name)} at the end", values, "signed", HIGH, names, breaks=breaks, over_time=False)
     for name in shown:
         if kinds[name] == Kind.MATRIX:
-            yield f"{_words(name)}s at the end", shown[name][-1][index][:, index].T, "neutral"
+            values = _array(shown[name][-1][index][:, index].T)
+            title, below = f"{_words(name)}s at the end", "row: written after column"
+            yield Cells(title, values, "neutral", HIGH, names, breaks=breaks, over_time=False, below=below)
 
 
 def _weighting(name: str, heads: Tensor, many: int, slots: Sequence[int], height: float = HIGH) -> Cells:

@@ -20,6 +20,7 @@ DPI = 160
 WIDTH = 10.0  # inches, as all lengths here
 LEFT, RIGHT, BETWEEN, BESIDE, SIDE = 0.85, 0.15, 0.8, 0.45, 1.35  # margins, gaps, width of what stands at the side
 TITLE, GAP, STEPS = 0.21, 0.1, 0.3  # above a panel, between panels, below the last
+LINE_HEIGHT = 0.155  # of the small print
 LETTER = 0.06  # wide, of the small print
 SMALL, MEDIUM, LARGE = 7.5, 8.5, 12.5  # points
 ROBUST = 2.0  # times the median of the largest values: beyond it a colour says no more
@@ -53,25 +54,24 @@ class Cells:
     breaks: Sequence[int] = ()
     over_time: bool = True
     stretches: bool = True  # to the height of its row
+    below: str = ""  # in small print
 
     @property
     def scale(self) -> float:
-        """Where colours end: the largest value, but not more than twice the median of the columns' largest, lest a
-        single column of large numbers leaves all others pale. Not less than 1, but for numbers of both signs."""
+        """Where colours end: the largest value, but not more than twice what columns, or rows, have as their largest in
+        the median, lest a single one with large numbers leaves all others pale. Not less than 1, but for numbers of
+        both signs."""
         if self.colours == "bits":
             return 1.0
-        sizes = np.nan_to_num(np.abs(self.values)).max(1, initial=0)
-        sizes = sizes[sizes > 0.01 * sizes.max(initial=0)]
-        robust = min(sizes.max(), ROBUST * float(np.median(sizes))) if len(sizes) else 1.0
+        sizes = np.nan_to_num(np.abs(self.values))
+        robust = min(_robust(sizes.max(axis, initial=0)) for axis in (0, 1))
         return robust if self.colours == "signed" else max(1.0, robust)
 
     def colours_of(self) -> Array:
         """The image (rows, columns, 3)."""
         values, shades = self.values.T / self.scale, SHADES[self.colours]
-        if self.colours in ("bits", "signed"):
-            values = (values + 1) / 2
-        else:
-            values = np.sqrt(np.clip(values, 0, 1))
+        both_signs = self.colours in ("bits", "signed")
+        values = (values + 1) / 2 if both_signs else np.sqrt(np.clip(values, 0, 1))
         image = shades(np.ma.masked_invalid(values))[..., :3]
         if self.wrong is not None and self.wrong.any():
             wrong, said = self.wrong.T[..., None], np.clip(self.values.T, 0, 1)[..., None]
@@ -90,6 +90,14 @@ class Cells:
         if self.over_time and (self.colours == "signed" or self.scale > 1):
             ends = f"{'±' if self.colours == 'signed' else '0 to '}{self.scale:.2g}"
             axis.set_title(ends, loc="right", fontsize=SMALL, color=MUTED, pad=2.5)
+        if self.below:
+            axis.set_xlabel(self.below, fontsize=SMALL, color=MUTED, labelpad=2)
+
+
+def _robust(sizes: Array) -> float:
+    """The largest, but at most twice the median of those that are not next to nothing."""
+    sizes = sizes[sizes > 0.01 * sizes.max(initial=0)]
+    return min(float(sizes.max()), ROBUST * float(np.median(sizes))) if len(sizes) else 1.0
 
 
 def _ruled(axis: Axes, columns: int, rows: int) -> bool:
@@ -184,21 +192,24 @@ class Story:
     sentences: Sequence[Sequence[tuple[str, str]]]
     height: float
     over_time: bool = False
+    numbered: bool = True  # room for the numbers of the sentences above the steps that follow
 
     def draw(self, axis: Axes) -> None:
         axis.set_axis_off()
         width, height = axis.get_window_extent().size / axis.figure.dpi
-        down = max(1, int(height / 0.155))
-        longest = max(sum(len(text) for text, _ in sentence) + 5 for sentence in self.sentences)
+        down = max(1, int(height / LINE_HEIGHT))
+        columns = -(-len(self.sentences) // down)
+        longest = max(sum(len(text) for text, _ in sentence) + 4 for sentence in self.sentences)
+        small = SMALL * min(1.0, width / (columns * longest * LETTER))
         for number, sentence in enumerate(self.sentences):
-            x, y = number // down * (longest * LETTER * 0.92) / width, 1 - (number % down + 0.5) / down
+            x, y = number // down / columns, 1 - (number % down + 0.5) / down
             last: Any = axis.text(
-                x, y, f"{number + 1}  ", transform=axis.transAxes, fontsize=SMALL, color=MUTED, va="center"
+                x, y, f"{number + 1}  ", transform=axis.transAxes, fontsize=small, color=MUTED, va="center"
             )
             for text, colour in sentence:
-                bold = "bold" if colour != INK else "normal"
-                last = axis.annotate(text, (1, 0), xycoords=last, fontsize=SMALL, color=colour, va="bottom",
-                                     fontweight=bold, annotation_clip=False)  # fmt: skip
+                weight = "normal" if colour in (INK, MUTED) else "bold"
+                last = axis.annotate(text, (1, 0), xycoords=last, fontsize=small, color=colour, va="bottom",
+                                     fontweight=weight, annotation_clip=False)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -272,7 +283,9 @@ class Panels(NamedTuple):
     def figure(self) -> Figure:
         """The picture."""
         arrows = any(phase.then is not None for phase in self.phases)
-        above = 0.5 + 0.2 * bool(self.note) + (0.46 if arrows else 0.22)
+        timed = next((row for row in self.rows if any(part.over_time for place in row for part in place)), None)
+        named = 0.0 if timed is not self.rows[0] else 0.46 if arrows else 0.22  # above the first row
+        above = 0.5 + 0.2 * bool(self.note) + named
         height = above + sum(TITLE + row.height + GAP + STEPS * row.numbered for row in self.rows) + STEPS
         figure = Picture((WIDTH, height), dpi=DPI)
         figure.suptitle(
@@ -299,8 +312,9 @@ class Panels(NamedTuple):
                 ]
             top -= row.height + GAP + STEPS * row.numbered
         self._finish(drawn)
+        heads = [parts[0] for parts in timed or () if parts]
         for place, part, axis in drawn:
-            if part.over_time and any(part is first for parts in self.rows[0] for first in parts[:1]):
+            if part.over_time and any(part is head for head in heads):
                 _brackets(axis, self.phases, arrows and place != "right")
         return figure
 
@@ -321,7 +335,7 @@ class Panels(NamedTuple):
         for place, part, axis in drawn:
             if part.over_time:
                 over_time.setdefault(place, []).append(axis)
-        for place, axes in over_time.items():
+        for axes in over_time.values():
             for axis in axes:
                 for phase in self.phases[1:]:
                     axis.axvline(phase.start - 0.5, color=MUTED, linewidth=0.6, linestyle=(0, (3, 3)))
@@ -361,8 +375,9 @@ def _brackets(axis: Axes, phases: Sequence[Named], arrows: bool) -> None:
     base = up(TITLE + 0.02)
     for phase in phases:
         left, right = phase.start - 0.5 + 0.06 / step / 2, phase.end - 0.5 - 0.06 / step / 2
-        axis.plot([left, left, right, right], [base, up(TITLE + 0.06), up(TITLE + 0.06), base], color=MUTED, linewidth=0.8,
-                  transform=across, clip_on=False, scalex=False, scaley=False)  # fmt: skip
+        line = up(TITLE + 0.06)
+        axis.plot([left, left, right, right], [base, line, line, base], color=MUTED, linewidth=0.8, transform=across,
+                  clip_on=False, scalex=False, scaley=False)  # fmt: skip
         room = (phase.end - phase.start) * step / LETTER
         name = next((name for name in _shortened(phase.name) if len(name) <= room + 0.5), "")
         axis.text(
@@ -383,8 +398,15 @@ def _brackets(axis: Axes, phases: Sequence[Named], arrows: bool) -> None:
             begin, end = ((one.start + one.end - 1) / 2 for one in (phase, to))
             bend = min(0.5, 0.42 / (abs(begin - end) * step)) * (1 if end < begin else -1)
             style = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0}
-            axis.annotate("", (end, up(TITLE + 0.24)), (begin, up(TITLE + 0.24)), xycoords=across, textcoords=across,
-                          annotation_clip=False, arrowprops=style | {"connectionstyle": f"arc3,rad={bend}"})  # fmt: skip
+            axis.annotate(
+                "",
+                (end, up(TITLE + 0.24)),
+                (begin, up(TITLE + 0.24)),
+                xycoords=across,
+                textcoords=across,
+                annotation_clip=False,
+                arrowprops=style | {"connectionstyle": f"arc3,rad={bend}"},
+            )
 
 
 def _shortened(name: str) -> Iterator[str]:

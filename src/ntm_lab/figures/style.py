@@ -2,7 +2,7 @@
 
 from io import BytesIO
 
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 # Okabe and Ito 2008, "Color Universal Design", without their yellow, too light for a line.
@@ -14,10 +14,8 @@ INK, MUTED, LINE, CELL = "#1B1E24", "#6A6D75", "#C9C5B8", "#EEECE5"
 WRITE, READ, WRONG, WRONG_LIGHT = "#E08A00", BLUE, "#D7263D", "#F0939D"
 
 
-def _shades(name: str, *colours: str) -> LinearSegmentedColormap:
-    shades = LinearSegmentedColormap.from_list(name, colours)
-    shades.set_bad("white")  # what is not scored
-    return shades
+def _shades(name: str, *colours: str) -> Colormap:
+    return LinearSegmentedColormap.from_list(name, colours).with_extremes(bad="white")  # what is not scored
 
 
 SHADES = {

@@ -103,7 +103,7 @@ class Pictures(pl.Callback):
 
 
 def as_shown(image: Image.Image) -> Image.Image:
-    """A picture as large as TensorBoard's card shows it: it scales a larger one without smoothing, and letters break."""
+    """A picture as large as TensorBoard shows it, which scales larger ones without smoothing, so that letters break."""
     shrunk = image.copy()
     shrunk.thumbnail(CARD, Image.Resampling.LANCZOS)
     return shrunk
