@@ -181,9 +181,9 @@ def test_numbers_are_drawn_about_0() -> None:
 @pytest.mark.parametrize("axis", [0, 1], ids=["a step", "a row"])
 def test_one_vector_of_large_numbers_does_not_whiten_the_rest(axis: int) -> None:
     values = np.random.default_rng(0).uniform(-1, 1, (20, 8))
-    assert Cells("", values, "signed", 1).scale == abs(values).max()
+    assert Cells(values, "signed", title="", height=1).scale == abs(values).max()
     values[(3,) if axis == 0 else (slice(None), 3)] *= 60
-    cells = Cells("", values, "signed", 1)
+    cells = Cells(values, "signed", title="", height=1)
     assert 1 < cells.scale <= 2
     shades = cells.colours_of()  # (8, 20, 3)
     pale = (np.abs(shades - to_rgb(CELL)).max(2) < 0.1).mean()

@@ -98,7 +98,7 @@ def _film(model: SequenceModel, task: Task, batch: Batch, title: str) -> Film:
     first = first_of(batch)
     scene, panels = task.scene(first), episode_panels(model, task, batch, title)
     kinds = {name: kind for name, kind in model.signals.items() if kind in (Kind.WEIGHTING, Kind.MEMORY)}
-    signals = {name: part[0].float() for name, part in model.trace(first.inputs, signals=[*kinds]).items()}
+    signals = {name: part[0].float().cpu() for name, part in model.trace(first.inputs, signals=[*kinds]).items()}
     slots = slots_in_use(signals, kinds)
     heads = {
         side: torch.cat([signals[name][..., slots] for name in names], 1).numpy()
@@ -109,11 +109,20 @@ def _film(model: SequenceModel, task: Task, batch: Batch, title: str) -> Film:
     said = answered(first, signals["logits"], task.answer, solution_if_costly(task, first))
     words = list(scene.words)
     for step in first.mask[0].nonzero().flatten().tolist() if words else ():
-        said_here = names_of(said_symbols(signals["logits"], first.targets[0])[step].tolist(), scene)
+        said_here = names_of(said_symbols(signals["logits"], first.targets[0].cpu())[step].tolist(), scene)
         wrong = bool(said.wrong is not None and said.wrong[step].any())
         words[step] = words[step].replace("-", f"→ {said_here}{' ✗' * wrong}")
-    images = None if scene.images is None else scene.images.numpy()
-    return Film(panels, images, words, Cells("input", first.inputs[0].numpy(), "bits", 1.0), said, heads, memory, slots)
+    images = None if scene.images is None else scene.images.cpu().numpy()
+    return Film(
+        panels,
+        images,
+        words,
+        Cells(first.inputs[0].cpu().numpy(), "bits", title="input", height=1),
+        said,
+        heads,
+        memory,
+        slots,
+    )
 
 
 def _frames(film: Film) -> Iterator[Image.Image]:
@@ -207,7 +216,7 @@ class _Stage:
     def _memory(self, memory: Array) -> None:
         axis = self._axis((0.685, 0.075, 0.235, 0.72))
         slots, width = memory.shape[1:]
-        scale = Cells("", memory.reshape(-1, width), "signed", 1.0).scale
+        scale = Cells(memory.reshape(-1, width), "signed", title="", height=1).scale
         self.numbers = SHADES["signed"](np.clip(memory / scale, -1, 1) / 2 + 0.5)[..., :3]
         self.grid = self._moves(axis.imshow(self.numbers[0], aspect="auto", interpolation="nearest"))
         high = axis.get_window_extent().height / slots  # pixels of a slot

@@ -10,10 +10,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ntm_lab.figures.panels import LINE_HEIGHT, Cells, Gallery, Key, Lines, Named, Panels, Row, Story
-from ntm_lab.figures.style import GREEN, INK, MUTED, WRONG
+from ntm_lab.figures.style import GREEN, INK, MUTED, READ, WRITE, WRONG
 from ntm_lab.types import Answer, Batch, Kind, Scene, SequenceModel, Task, phases_of
 
-VECTORS = {"add": "vectors written", "reads": "vectors read"}  # keys and other vectors only say how to get there
+VECTORS = {
+    "add": ("vectors written", WRITE),
+    "reads": ("vectors read", READ),
+}  # keys and other vectors only say how to get there
 OMITTED = {"precedence"}  # hardly other than the last write weighting
 ROWS = {"read_mode": ("back", "content", "forward")}  # of distributions; shifts are numbered
 HEADS = 8  # of a signal that are drawn; the others are left out
@@ -22,6 +25,7 @@ USED = 0.1  # share of a head's largest weight that makes a slot one in use
 HIGH, LOW = 1.5, 0.7  # inches, of panels over the slots
 LABELS = 8  # slots that are named in a high one
 SIDES = ("write", "read")
+INKS = {"write": WRITE, "read": READ}
 STRIPS = 16  # gates and shifts of a side that are drawn
 
 Values = np.ndarray[Any, Any]
@@ -128,7 +132,7 @@ def trace_panels(
     slots = slots_in_use(known, kinds)
     rows = [_asked(first, known["logits"], answer, solution, scene), *_memory(known, kinds, slots)]
     if any(row.side for row in rows):
-        rows[0] = rows[0]._replace(side=[Key()])
+        rows[0] = rows[0]._replace(side=[Key(title="colours", height=0.7, over_time=False)])
     return Panels(title, note, [Named(*phase) for phase in scene.phases], [row for row in rows if row.height])
 
 
@@ -165,7 +169,7 @@ def answered(batch: Batch, outputs: Tensor, answer: Answer, solution: Tensor | N
 
 def _scored(title: str, values: Tensor, mask: Tensor, answer: Answer, wrong: Values | None = None) -> Cells:
     shown = values.float().masked_fill(~mask.unsqueeze(-1), torch.nan)
-    return Cells(title, _array(shown), "bits" if answer.bounded else "signed", 0.62, wrong=wrong)
+    return Cells(_array(shown), "bits" if answer.bounded else "signed", wrong=wrong, title=title, height=0.62)
 
 
 def _asked(batch: Batch, outputs: Tensor, answer: Answer, solution: Tensor | None, scene: Scene) -> Row:
@@ -175,7 +179,8 @@ def _asked(batch: Batch, outputs: Tensor, answer: Answer, solution: Tensor | Non
     optimum = [] if solution is None else [_scored("optimum", solution[0].cpu(), mask, answer)]
     if optimum and _one_bit(answer, said.values):
         curves = {"model": said.values[:, 0], "optimum": optimum[0].values[:, 0]}
-        return Row(whole=[Lines("probability that the next bit is 1", curves, asked.values[:, 0], 1.5)])
+        title = "probability that the next bit is 1"
+        return Row(whole=[Lines(curves, asked.values[:, 0], title=title, height=1.5, numbered=True)])
     if scene.words:
         return Row(whole=[_story(outputs, targets, mask, scene)])
     if scene.images is not None:
@@ -191,7 +196,7 @@ def _input(inputs: Tensor, scene: Scene) -> Cells:
     width, named = inputs.shape[1], len(scene.channels)
     names = {width - named + at: name for at, name in enumerate(scene.channels)}
     whole = bool((inputs.abs() <= 2).all())  # bits, and at times a number of that size such as a priority
-    return Cells("input", _array(inputs), "bits" if whole else "signed", 1.3, names)
+    return Cells(_array(inputs), "bits" if whole else "signed", names, title="input", height=1.3)
 
 
 def names_of(numbers: Sequence[int], scene: Scene) -> str:
@@ -211,13 +216,15 @@ def _gallery(outputs: Tensor, targets: Tensor, scene: Scene) -> Gallery:
     order = sorted(dict.fromkeys(classes))
     places = [(order.index(label), classes[:step].count(label)) for step, label in enumerate(classes)]
     return Gallery(
-        "images, by label",
         [*_array(scene.images)],
         places,
         [names_of(label, scene) for label in said.tolist()],
         (said != targets).any(1).tolist(),
         [names_of(label, scene) for label in order],
-        1.75,
+        title="images, by label",
+        height=1.75,
+        over_time=False,
+        numbered=True,
     )
 
 
@@ -237,7 +244,8 @@ def _story(outputs: Tensor, targets: Tensor, mask: Tensor, scene: Scene) -> Stor
             if answers != right:
                 pieces.append((f"  (right: {right})", MUTED))
         sentences.append(pieces)
-    return Story("story and answers", sentences, LINE_HEIGHT * max(6, min(14, -(-len(sentences) // 3))))
+    height = LINE_HEIGHT * max(6, min(14, -(-len(sentences) // 3)))
+    return Story(sentences, title="story and answers", height=height, over_time=False, numbered=True)
 
 
 # What the memory did
@@ -249,8 +257,8 @@ def _memory(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind], slots: Seq
     of_kind = lambda kind: [name for name in shown if kinds[name] == kind]  # noqa: E731
 
     vectors = [
-        [Cells(title, _array(shown[name].flatten(1)), "signed", 0.8)] if name in shown else []
-        for name, title in VECTORS.items()
+        [Cells(_array(shown[name].flatten(1)), "signed", title=title, height=0.8, ink=ink)] if name in shown else []
+        for name, (title, ink) in VECTORS.items()
     ]
     yield Row(*vectors)
 
@@ -266,10 +274,7 @@ def _memory(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind], slots: Seq
     yield Row(sides["write"], sides["read"], at_end[:1])
 
     others = [_weighting(name, heads[name], many[name], slots, LOW) for name in weightings if name not in main]
-    usage = [
-        Cells(_words(name), _array(shown[name][:, slots]), "neutral", LOW, _slot_names(slots, 2), breaks=_breaks(slots))
-        for name in of_kind(Kind.USAGE)
-    ]
+    usage = [_over_slots(_words(name), shown[name][:, slots], "neutral", slots, LOW) for name in of_kind(Kind.USAGE)]
     strips = dict(_strips(shown, kinds))
     if others or usage:
         yield Row([*others, *usage], [*reversed(strips.values())], at_end[1:])
@@ -283,18 +288,23 @@ def _side(name: str) -> str:
 
 def _at_the_end(shown: Mapping[str, Tensor], kinds: Mapping[str, Kind], slots: Sequence[int]) -> Iterator[Cells]:
     """Memories, then matrices from slot to slot, after the last step."""
-    index = torch.tensor(slots, dtype=torch.int64)
-    names, breaks = _slot_names(slots), _breaks(slots)
     for name in shown:
         if kinds[name] == Kind.MEMORY:
             last = shown[name][-1]  # (N, W)
-            values = _array((last[index] if slots else last).T)
-            yield Cells(f"{_words(name)} at the end", values, "signed", HIGH, names, breaks=breaks, over_time=False)
+            values = (last[slots] if slots else last).T
+            yield _over_slots(f"{_words(name)} at the end", values, "signed", slots, over_time=False)
     for name in shown:
         if kinds[name] == Kind.MATRIX:
-            values = _array(shown[name][-1][index][:, index].T)
-            title, below = f"{_words(name)}s at the end", "row: written after column"
-            yield Cells(title, values, "neutral", HIGH, names, breaks=breaks, over_time=False, below=below)
+            values, below = shown[name][-1][slots][:, slots].T, "row: written after column"
+            yield _over_slots(f"{_words(name)}s at the end", values, "neutral", slots, over_time=False, below=below)
+
+
+def _over_slots(
+    title: str, values: Tensor, colours: str, slots: Sequence[int], height: float = HIGH, **more: Any
+) -> Cells:
+    """Values (columns, slots)."""
+    names = _slot_names(slots, 2 if height < HIGH else 1)
+    return Cells(_array(values), colours, names, breaks=_breaks(slots), title=title, height=height, **more)
 
 
 def _weighting(name: str, heads: Tensor, many: int, slots: Sequence[int], height: float = HIGH) -> Cells:
@@ -309,7 +319,8 @@ def _weighting(name: str, heads: Tensor, many: int, slots: Sequence[int], height
     }
     breaks = [head * (used + 1) + row for head in range(count) for row in _breaks(slots)]
     colours = _side(name) if name.startswith(("write", "read", "alloc")) else "neutral"
-    return Cells(title, _array(apart), colours, height, rows, breaks=breaks)
+    ink = INKS.get(colours, INK)
+    return Cells(_array(apart), colours, rows, breaks=breaks, title=title, height=height, ink=ink)
 
 
 def _strips(shown: Mapping[str, Tensor], kinds: Mapping[str, Kind]) -> Iterator[tuple[str, Cells]]:
@@ -336,7 +347,8 @@ def _strips(shown: Mapping[str, Tensor], kinds: Mapping[str, Kind]) -> Iterator[
             columns = torch.stack([*ordered.values()], 1)  # (T, rows)
             height = (0.15 if len(ordered) <= 8 else 0.115) * len(ordered)
             title = f"gates to {side}" if "gate" in "".join(sources[side]) else " and ".join(map(_words, sources[side]))
-            yield side, Cells(title, _array(columns), side, height, dict(enumerate(ordered)), stretches=False)
+            names = dict(enumerate(ordered))
+            yield side, Cells(_array(columns), side, names, title=title, height=height, ink=INKS[side], stretches=False)
 
 
 def _part_name(name: str, part: int, count: int) -> str:

@@ -1,9 +1,10 @@
 """One sequence as a picture: from numbers to a figure, without PyTorch, which another process would have to import."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,35 +27,36 @@ SMALL, MEDIUM, LARGE = 7.5, 8.5, 12.5  # points
 ROBUST = 2.0  # times the median of the largest values: beyond it a colour says no more
 
 
-class Part(Protocol):
-    """A panel."""
+@dataclass(frozen=True, kw_only=True)
+class Part(ABC):
+    """A panel, ``height`` inches high or more, with its title in the colour ``ink``."""
 
     title: str
     height: float
-    over_time: bool  # whether its columns are the steps
+    ink: str = INK
+    over_time: bool = True  # whether its columns are the steps
+    numbered: bool = False  # whether it needs room for numbers below, wherever it is
+    stretches: bool = True  # to the height of its row
 
+    @abstractmethod
     def draw(self, axis: Axes) -> None: ...
 
 
 @dataclass(frozen=True)
-class Cells:
+class Cells(Part):
     """An image of ``values`` (columns, rows); NaN is left white.
 
     ``colours`` is one of `SHADES`: ``bits`` is cut off at −1 and 1, ``signed`` reaches from −`scale` to `scale`, all
     others from 0 to `scale`. Cells that are ``wrong`` are red. ``rows`` names rows by their number; a thin line stands
-    above those of ``breaks``.
+    above those of ``breaks``; ``below`` is small print.
     """
 
-    title: str
     values: Array
     colours: str
-    height: float
     rows: Mapping[int, str] = field(default_factory=dict)
     wrong: Array | None = None
     breaks: Sequence[int] = ()
-    over_time: bool = True
-    stretches: bool = True  # to the height of its row
-    below: str = ""  # in small print
+    below: str = ""
 
     @property
     def scale(self) -> float:
@@ -94,6 +96,12 @@ class Cells:
             axis.set_xlabel(self.below, fontsize=SMALL, color=MUTED, labelpad=2)
 
 
+def _inches(axis: Axes) -> tuple[float, float]:
+    """Width and height."""
+    box = axis.get_window_extent()
+    return box.width / axis.figure.dpi, box.height / axis.figure.dpi
+
+
 def _robust(sizes: Array) -> float:
     """The largest, but at most twice the median of those that are not next to nothing."""
     sizes = sizes[sizes > 0.01 * sizes.max(initial=0)]
@@ -102,7 +110,7 @@ def _robust(sizes: Array) -> float:
 
 def _ruled(axis: Axes, columns: int, rows: int) -> bool:
     """Draw white lines between cells, if they are large enough; whether they are."""
-    width, height = axis.get_window_extent().size / axis.figure.dpi
+    width, height = _inches(axis)
     large = min(width / columns, height / rows) > 0.045
     if large:
         axis.vlines(np.arange(1, columns) - 0.5, -0.5, rows - 0.5, color="white", linewidth=0.5)
@@ -111,20 +119,19 @@ def _ruled(axis: Axes, columns: int, rows: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Lines:
+class Lines(Part):
     """Probabilities of a 1, ``curves`` by their names, each (T,); and the bits that came, ``outcomes`` (T,). NaN is
     left out."""
 
-    title: str
     curves: Mapping[str, Array]
     outcomes: Array
-    height: float
-    over_time: bool = True
-    numbered: bool = True
 
     def draw(self, axis: Axes) -> None:
         steps = np.arange(len(self.outcomes))
-        styles = ({"color": READ, "linewidth": 1.3}, {"color": WRITE, "linewidth": 2.4, "alpha": 0.85})
+        styles: tuple[dict[str, Any], ...] = (
+            {"color": READ, "linewidth": 1.3},
+            {"color": WRITE, "linewidth": 2.4, "alpha": 0.85},
+        )
         for number, (name, values) in enumerate(self.curves.items()):
             axis.plot(steps, values, drawstyle="steps-mid", label=name, zorder=3 - number, **styles[number])
         for bit, at in ((1.0, 1.08), (0.0, -0.08)):
@@ -140,22 +147,18 @@ class Lines:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class Gallery(Part):
     """Images by what they show: a row for each class, a column for each time that one of its images is shown.
 
     ``images`` are (height, width), ``places`` their row and column, ``said`` what they are called, ``wrong`` whether
     that is not right; ``names`` are what the classes are called.
     """
 
-    title: str
     images: Sequence[Array]
     places: Sequence[tuple[int, int]]
     said: Sequence[str]
     wrong: Sequence[bool]
     names: Sequence[str]
-    height: float
-    over_time: bool = False
-    numbered: bool = True
 
     def draw(self, axis: Axes) -> None:
         rows, columns = len(self.names), 1 + max(column for _, column in self.places)
@@ -185,18 +188,14 @@ class Gallery:
 
 
 @dataclass(frozen=True)
-class Story:
+class Story(Part):
     """Numbered sentences, each in pieces of text and colour."""
 
-    title: str
     sentences: Sequence[Sequence[tuple[str, str]]]
-    height: float
-    over_time: bool = False
-    numbered: bool = True  # room for the numbers of the sentences above the steps that follow
 
     def draw(self, axis: Axes) -> None:
         axis.set_axis_off()
-        width, height = axis.get_window_extent().size / axis.figure.dpi
+        width, height = _inches(axis)
         down = max(1, int(height / LINE_HEIGHT))
         columns = -(-len(self.sentences) // down)
         longest = max(sum(len(text) for text, _ in sentence) + 4 for sentence in self.sentences)
@@ -213,12 +212,8 @@ class Story:
 
 
 @dataclass(frozen=True)
-class Key:
+class Key(Part):
     """What the colours mean."""
-
-    title: str = "colours"
-    height: float = 0.7
-    over_time: bool = False
 
     def draw(self, axis: Axes) -> None:
         axis.set_axis_off()
@@ -250,7 +245,7 @@ class Row(NamedTuple):
     @property
     def numbered(self) -> bool:
         """Whether there are numbers below it, wherever it is."""
-        return any(getattr(part, "numbered", False) for part in (*self.whole, *self.left))
+        return any(part.numbered for part in (*self.whole, *self.left))
 
     @property
     def height(self) -> float:
@@ -259,7 +254,8 @@ class Row(NamedTuple):
 
 
 class Named(NamedTuple):
-    """Steps that have a name, and the number of the phase to which an arrow leads."""
+    """Steps that have a name, and the number of the phase to which an arrow leads: `ntm_lab.types.Phase`, without
+    PyTorch."""
 
     start: int
     end: int
@@ -307,7 +303,7 @@ class Panels(NamedTuple):
             top -= TITLE
             for place, (left, wide) in places.items():
                 drawn += [
-                    (place, part, self._draw(figure, part, (left, top - at - high, wide, high), place))
+                    (place, part, _drawn(figure, part, (left, top - at - high, wide, high)))
                     for part, at, high in _stacked(getattr(row, place), row.height)
                 ]
             top -= row.height + GAP + STEPS * row.numbered
@@ -317,17 +313,6 @@ class Panels(NamedTuple):
             if part.over_time and any(part is head for head in heads):
                 _brackets(axis, self.phases, arrows and place != "right")
         return figure
-
-    def _draw(self, figure: Figure, part: Part, box: tuple[float, float, float, float], place: str) -> Axes:
-        width, height = figure.get_size_inches()
-        axis = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
-        axis.tick_params(length=0, labelsize=SMALL, labelcolor=MUTED, pad=2, labelbottom=False)
-        for side in axis.spines.values():
-            side.set_color(LINE)
-        colour = WRITE if "writ" in part.title or "alloc" in part.title else READ if "read" in part.title else INK
-        axis.set_title(part.title, loc="left", fontsize=MEDIUM, color=colour, pad=2.5, fontweight="bold")
-        part.draw(axis)
-        return axis
 
     def _finish(self, drawn: Sequence[tuple[str, Part, Axes]]) -> None:
         """Lines between phases on everything over time; the numbers of the steps below the lowest panels."""
@@ -350,6 +335,18 @@ class Panels(NamedTuple):
         imsave(file, np.asarray(canvas.buffer_rgba()), format="png")
 
 
+def _drawn(figure: Figure, part: Part, box: tuple[float, float, float, float]) -> Axes:
+    """A panel in a box: left, bottom, width and height in inches."""
+    width, height = figure.get_size_inches()
+    axis = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+    axis.tick_params(length=0, labelsize=SMALL, labelcolor=MUTED, pad=2, labelbottom=False)
+    for side in axis.spines.values():
+        side.set_color(LINE)
+    axis.set_title(part.title, loc="left", fontsize=MEDIUM, color=part.ink, pad=2.5, fontweight="bold")
+    part.draw(axis)
+    return axis
+
+
 def _height(parts: Sequence[Part]) -> float:
     return sum(part.height for part in parts) + TITLE * max(0, len(parts) - 1)
 
@@ -360,14 +357,14 @@ def _stacked(parts: Sequence[Part], height: float) -> Iterator[tuple[Part, float
     stretch = (height - titles) / max(1e-9, _height(parts) - titles)
     at = 0.0
     for part in parts:
-        high = part.height * (stretch if getattr(part, "stretches", True) else 1)
+        high = part.height * (stretch if part.stretches else 1)
         yield part, at, high
         at += high + TITLE
 
 
 def _brackets(axis: Axes, phases: Sequence[Named], arrows: bool) -> None:
     """Above a panel its phases with their names, as much of them as there is room for, and arrows between them."""
-    width, height = axis.get_window_extent().size / axis.figure.dpi
+    width, height = _inches(axis)
     low, high = axis.get_xlim()
     step = width / (high - low)
     up = lambda inches: 1 + inches / height  # noqa: E731
