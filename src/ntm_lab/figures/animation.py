@@ -1,6 +1,6 @@
 """One sequence as an animation: what comes in, where the heads are, what the memory holds, and what is said."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -9,6 +9,7 @@ import torch
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -18,16 +19,16 @@ from PIL import Image
 from ntm_lab.figures.episode import (
     USED,
     answered,
-    episode_panels,
     first_of,
+    headings,
     names_of,
     said_symbols,
     slots_in_use,
     solution_if_costly,
 )
-from ntm_lab.figures.panels import Cells, Panels
+from ntm_lab.figures.panels import Cells
 from ntm_lab.figures.style import CELL, INK, MUTED, READ, SHADES, WRITE, WRONG
-from ntm_lab.types import Batch, Kind, SequenceModel, Task
+from ntm_lab.types import Batch, Kind, Phase, SequenceModel, Task
 
 SIZE, DPI = (9.6, 5.4), 90  # inches, 16 : 9
 FRAMES = 80  # at most; of a longer sequence some steps are skipped
@@ -53,7 +54,9 @@ HEADS = {"write": Cursor(-0.028, ">", WRITE), "read": Cursor(1.028, "<", READ)}
 class Film(NamedTuple):
     """What is to be drawn of T steps, of the S slots in use."""
 
-    panels: Panels  # heading and phases
+    heading: str
+    note: str
+    phases: Sequence[Phase]
     images: Array | None  # (T, height, width), instead of the input
     words: list[str]  # at each step, with the answers, instead of input and output
     heard: Cells  # (T, rows)
@@ -95,10 +98,12 @@ def _palette() -> Image.Image:
 
 
 def _film(model: SequenceModel, task: Task, batch: Batch, title: str) -> Film:
-    first = first_of(batch)
-    scene, panels = task.scene(first), episode_panels(model, task, batch, title)
+    first, answer = first_of(batch), task.answer
+    scene, solution = task.scene(first), solution_if_costly(task, first)
     kinds = {name: kind for name, kind in model.signals.items() if kind in (Kind.WEIGHTING, Kind.MEMORY)}
-    signals = {name: part[0].float().cpu() for name, part in model.trace(first.inputs, signals=[*kinds]).items()}
+    trace = model.trace(first.inputs, signals=[*kinds])
+    heading, note = headings(model, task, first, trace, solution, title)
+    signals = {name: part[0].float().cpu() for name, part in trace.items()}
     slots = slots_in_use(signals, kinds)
     heads = {
         side: torch.cat([signals[name][..., slots] for name in names], 1).numpy()
@@ -106,7 +111,7 @@ def _film(model: SequenceModel, task: Task, batch: Batch, title: str) -> Film:
         if (names := [name for name, kind in kinds.items() if kind == Kind.WEIGHTING and name.startswith(side)])
     }
     memory = next((signals[name][:, slots].numpy() for name, kind in kinds.items() if kind == Kind.MEMORY), None)
-    said = answered(first, signals["logits"], task.answer, solution_if_costly(task, first))
+    said = answered(first, signals["logits"], answer, solution)
     words = list(scene.words)
     for step in first.mask[0].nonzero().flatten().tolist() if words else ():
         said_here = names_of(said_symbols(signals["logits"], first.targets[0].cpu())[step].tolist(), scene)
@@ -114,7 +119,9 @@ def _film(model: SequenceModel, task: Task, batch: Batch, title: str) -> Film:
         words[step] = words[step].replace("-", f"→ {said_here}{' ✗' * wrong}")
     images = None if scene.images is None else scene.images.cpu().numpy()
     return Film(
-        panels,
+        heading,
+        note,
+        scene.phases,
         images,
         words,
         Cells(first.inputs[0].cpu().numpy(), "bits", title="input", height=1),
@@ -142,15 +149,15 @@ class _Stage:
         self.canvas = FigureCanvasAgg(self.figure)
         self.moving: list[Artist] = []
         text = self.figure.text
-        text(0.02, 0.965, film.panels.title, va="top", fontsize=13, fontweight="bold", color=INK)
-        text(0.02, 0.905, film.panels.note, va="top", fontsize=9, color=MUTED)
+        text(0.02, 0.965, film.heading, va="top", fontsize=13, fontweight="bold", color=INK)
+        text(0.02, 0.905, film.note, va="top", fontsize=9, color=MUTED)
         self.caption = self._moves(text(0.02, 0.835, "", va="center", fontsize=11, color=INK))
         self.lanes: list[tuple[AxesImage, Rectangle, Array]] = []
         wide = film.memory is None
         left, width = 0.1, 0.87 if wide else 0.47
         lines = range(SENTENCES if film.words else 0)
         self.story = [self._moves(text(left, 0.775 - 0.045 * line, "", va="top", fontsize=9.5)) for line in lines]
-        self.tiles = None
+        self.tiles: AxesImage | None = None
         if film.images is not None:
             self.tiles = self._images((left, 0.56, width, 0.235))
         elif not film.words:
@@ -184,7 +191,7 @@ class _Stage:
         axis = self._axis(box)
         extent = (-0.5, self.steps - 0.5, image.shape[0] - 0.5, -0.5)
         shown = self._moves(axis.imshow(image, extent=extent, aspect="auto", interpolation="nearest"))
-        for phase in self.film.panels.phases[1:]:
+        for phase in self.film.phases[1:]:
             self._moves(axis.axvline(phase.start - 0.5, color=MUTED, linewidth=0.6, linestyle=(0, (3, 3))))
         cursor = self._moves(axis.axvspan(-0.5, 0.5, fill=False, edgecolor=INK, linewidth=1.4, clip_on=False))
         axis.set_ylabel(name, fontsize=9.5, color=INK, rotation=0, ha="right", va="center", fontweight="bold")
@@ -206,7 +213,8 @@ class _Stage:
 
     def _heads(self) -> Array:
         """Both kinds of heads in one image (slots, steps, 3), the stronger one where they meet."""
-        image, before = np.full((len(self.film.slots), self.steps, 3), to_rgb(CELL)), 0.0
+        image: Array = np.full((len(self.film.slots), self.steps, 3), to_rgb(CELL))
+        before: Array = np.zeros(image.shape[:2])
         for side, weightings in self.film.heads.items():
             weight = _opacity(weightings).T  # (slots, steps)
             mixed = (1 - weight)[..., None] * to_rgb(CELL) + weight[..., None] * to_rgb(HEADS[side].colour)
@@ -227,7 +235,7 @@ class _Stage:
         every = -(-slots // 12)
         axis.set_yticks(range(0, slots, every), [str(slot) for slot in self.film.slots[::every]])
         axis.tick_params(length=0, labelsize=7.5, labelcolor=MUTED, pad=15)
-        self.cursors = {}
+        self.cursors: dict[str, PathCollection] = {}
         for side, (x, mark, colour) in HEADS.items():
             align = "right" if x < 0 else "left"
             axis.text(
@@ -241,15 +249,17 @@ class _Stage:
                 ha=align,
                 transform=axis.transAxes,
             )
-            size, places = float(np.clip(0.6 * high, 4, 13)) ** 2, np.full(slots, x)
-            where = {"transform": axis.get_yaxis_transform(), "clip_on": False}
-            cursor = axis.scatter(places, range(slots), s=size, color=colour, marker=mark, **where)
-            self.cursors[side] = self._moves(cursor)
+            size, places = float(np.clip(0.9 * high, 8, 14)) ** 2, np.full(slots, x)
+            beside = axis.get_yaxis_transform()
+            arrows = axis.scatter(
+                places, range(slots), s=size, color=colour, marker=mark, transform=beside, clip_on=False
+            )
+            self.cursors[side] = self._moves(arrows)
 
     def at(self, step: int) -> Image.Image:
         """The picture after a step."""
         film = self.film
-        phase = next((phase.name for phase in reversed(film.panels.phases) if phase.start <= step), "")
+        phase = next((phase.name for phase in reversed(film.phases) if phase.start <= step), "")
         told = f"  ·  {phase}" if phase and not film.words else ""
         self.caption.set_text(f"step {step} of {self.steps - 1}{told}")
         for shown, cursor, image in self.lanes:
@@ -258,21 +268,21 @@ class _Stage:
             shown.set_data(seen)
             cursor.set_x(step - 0.5)
         if self.tiles is not None and film.images is not None:
-            seen = np.ones(self.tiles.get_array().shape)
+            seen = np.ones((*self.tiles.get_size(), 3))
             wide = film.images.shape[2] + 1
             for place, image in zip(range(TILES - 1, -1, -1), film.images[step::-1], strict=False):
                 seen[:, place * wide : place * wide + wide - 1] = SHADES["bits"](0.5 + image / 2)[..., :3]
             self.tiles.set_data(seen)
-        begun = [sentence for sentence in film.panels.phases if sentence.start <= step][-SENTENCES:]
+        begun = [sentence for sentence in film.phases if sentence.start <= step][-SENTENCES:]
         for line, sentence in zip(self.story, begun, strict=False):
             words = " ".join(film.words[sentence.start : min(sentence.end, step + 1)])
             line.set_text(words.replace(" .", ".").replace(" ?", "?"))
             line.set_color(INK if sentence is begun[-1] else MUTED)
         if film.memory is not None:
             self.grid.set_data(self.numbers[step])
-            for side, cursor in self.cursors.items():
-                weights = film.heads[side][step].max(0)
-                cursor.set_alpha(np.where(weights > USED / 2, _opacity(film.heads[side][step : step + 1])[0], 0.0))
+            for side, arrows in self.cursors.items():
+                opacity = _opacity(film.heads[side][step : step + 1])[0]
+                arrows.set_alpha(np.where(opacity**2 > USED / 2, opacity, 0.0).tolist())
         self.canvas.restore_region(self.background)
         for artist in self.moving:
             self.figure.draw_artist(artist)

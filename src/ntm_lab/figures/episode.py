@@ -47,25 +47,30 @@ def episode_panels(model: SequenceModel, task: Task, batch: Batch, title: str = 
     names = [name for name, kind in model.signals.items() if not (large and kind == Kind.MATRIX)]
     signals = model.trace(first.inputs, signals=names)
     solution = solution_if_costly(task, first)
-    told, rest = outcome(task.answer, signals["logits"], first, solution)
-    used = len(slots_in_use({name: signals[name][0] for name in names}, model.signals))
+    heading, note = headings(model, task, first, signals, solution, title)
+    return trace_panels(first, signals, model.signals, task.answer, heading, solution, task.scene(first), note)
+
+
+def headings(
+    model: SequenceModel,
+    task: Task,
+    batch: Batch,
+    signals: Mapping[str, Tensor],
+    solution: Tensor | None,
+    title: str,
+) -> tuple[str, str]:
+    """What stands above a single sequence, from a trace of it: task, model and how it was answered; and the rest."""
+    told, rest = outcome(task.answer, signals["logits"], batch, solution)
+    used = len(slots_in_use({name: part[0] for name, part in signals.items()}, model.signals))
     slots = f"{used} of {model.slots} slots in use" if model.slots else ""
-    return trace_panels(
-        first,
-        signals,
-        model.signals,
-        task.answer,
-        " · ".join([task.title, model.title, told]),
-        solution,
-        task.scene(first),
-        " · ".join(filter(None, [title, rest, slots])),
-    )
+    return " · ".join([task.title, model.title, told]), " · ".join(filter(None, [title, rest, slots]))
 
 
 def first_of(batch: Batch) -> Batch:
     """The first sequence of a batch, without its padding."""
     length = int(batch.lengths[0])
-    return Batch(*(part[:1, :length] for part in batch[:3]), batch.lengths[:1])
+    inputs, targets, mask = (part[:1, :length] for part in (batch.inputs, batch.targets, batch.mask))
+    return Batch(inputs, targets, mask, batch.lengths[:1])
 
 
 def solution_if_costly(task: Task, batch: Batch) -> Tensor | None:
@@ -279,7 +284,8 @@ def _memory(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind], slots: Seq
     if others or usage:
         yield Row([*others, *usage], [*reversed(strips.values())], at_end[1:])
     else:
-        yield Row(*([strips[side]] if side in strips else [] for side in SIDES), side=at_end[1:])
+        left, right = ([strips[side]] if side in strips else [] for side in SIDES)
+        yield Row(left, right, at_end[1:])
 
 
 def _side(name: str) -> str:

@@ -116,7 +116,7 @@ def draw_comparison(runs: pd.DataFrame, curves: pd.DataFrame | None) -> Figure:
     shown = {} if curves is None else dict(CURVES)
     if curves is not None and _costly(curves):
         shown = {"val/cost": "cost above the optimum, bits per sequence"}
-    survives = runs["sequences_to_solve"].notna().any() or not shown
+    survives = bool(runs["sequences_to_solve"].notna().any()) or not shown
     count = len(shown) + survives
     figure = Figure((max(6, 4.3 * count), 4.2), dpi=100, layout="constrained")
     panels = [*figure.subplots(1, count, squeeze=False, sharex=True)[0]]
