@@ -3,6 +3,7 @@
 Shapes use B batch, T time steps, I input width, O output width.
 """
 
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,25 @@ class Batch(NamedTuple):
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name}: {tuple(part.shape)}" for name, part in self._asdict().items())
         return f"Batch({shapes})"
+
+
+class Phase(NamedTuple):
+    """Steps of a sequence that people have a name for, such as ``item 3``."""
+
+    start: int  # its first step
+    end: int  # the step after its last
+    name: str
+    then: int | None = None  # the number of the phase in which one goes on looking for the answer
+
+
+class Scene(NamedTuple):
+    """What a person sees in a sequence besides numbers; what does not apply is empty."""
+
+    phases: Sequence[Phase] = ()  # in the order of time
+    channels: Sequence[str] = ()  # names of the input's last channels, such as ``delimiter``
+    images: Tensor | None = None  # (T, height, width) in [0, 1]: shown at each step
+    words: Sequence[str] = ()  # said at each step
+    symbols: Sequence[str] = ()  # what the symbols of the answer are called; their numbers by default
 
 
 ControllerState = tuple[Tensor, ...]
@@ -162,6 +182,13 @@ class Answer(ABC):
         return next((measure for measure in self.measures if measure.kind == "wrong"), self.measures[0])
 
 
+def phases_of(scored: Tensor) -> list[Phase]:
+    """The stretches of a mask (T,): ``listens`` where nothing is scored, ``answers`` where something is."""
+    names = ["answers" if step else "listens" for step in scored.tolist()]
+    starts = [step for step, name in enumerate(names) if step == 0 or name != names[step - 1]]
+    return [Phase(start, end, names[start]) for start, end in zip(starts, [*starts[1:], len(names)], strict=True)]
+
+
 class Task(Protocol):
     """A source of sequences whose difficulty can be chosen."""
 
@@ -174,6 +201,15 @@ class Task(Protocol):
     def output_size(self) -> int:
         """O, which follows from the answer."""
         return self.answer.size
+
+    @property
+    def title(self) -> str:
+        """What people call it; by default the words in the name of its class, such as ``repeat copy``."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__).lower()
+
+    def scene(self, batch: Batch) -> Scene:
+        """What a person sees in the first sequence of a batch; by default where it is scored and where not."""
+        return Scene(phases_of(batch.mask[0, : int(batch.lengths[0])]))
 
     def sample(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         """Draw a batch; an axis of the difficulty is one int for all sequences or a tensor (B,), one int for each."""
@@ -293,6 +329,11 @@ class SequenceModel(nn.Module, ABC):
     input_size: int  # I
     output_size: int  # O
     signals: Mapping[str, Kind]  # the signals of `trace` beside the logits, in the order in which a step computes them
+
+    @property
+    def title(self) -> str:
+        """What people call it, such as ``NTM, LSTM controller``; by default the name of its class."""
+        return type(self).__name__
 
     @property
     def slots(self) -> int | None:

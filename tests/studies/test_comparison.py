@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from ntm_lab.studies.comparison import draw_comparison, per_run, tabulate
+from ntm_lab.studies.drawing import MODELS, styles
 from ntm_lab.studies.statistics import time_to_event
 
 
@@ -142,9 +143,31 @@ def test_the_figure_of_two_arms() -> None:
 
 def test_the_figure_shows_what_is_above_the_optimum() -> None:
     runs = runs_of({"ngrams": [None, None]})
-    cost = draw_comparison(runs, curves_of(runs, optimum=40.0)).axes[0]
+    (cost,) = draw_comparison(runs, curves_of(runs, optimum=40.0)).axes  # nothing is solved, and wrong bits say nothing
     assert cost.lines[-1].get_ydata().tolist() == [60, 10]
     assert cost.get_ylabel() == "cost above the optimum, bits per sequence"
+
+
+@pytest.mark.parametrize("reason", ["by the clock", "other sequences", "neither"])
+def test_a_budget_in_seconds_is_drawn_on_seconds(reason: str) -> None:
+    runs = runs_of({"one": [400, None], "other": [600, 700]}).assign(max_sequences=1000)
+    if reason == "by the clock":
+        runs["stopped_by"] = "max_minutes"
+    elif reason == "other sequences":
+        runs.loc[runs["arm"] == "other", "max_sequences"] = 4000
+    axes = draw_comparison(runs, curves_of(runs)).axes
+    label = "sequences seen" if reason == "neither" else "seconds of training"
+    assert {panel.get_xlabel() for panel in axes} == {label}
+    steps = next(line for line in axes[-1].lines if line.get_label() == "one").get_xdata()
+    assert max(steps) == (1000 if reason == "neither" else 2)
+
+
+def test_a_model_has_the_colour_of_its_name() -> None:
+    runs = runs_of({"one": [400, None], "other": [600, 700]})
+    runs["choices.model"] = runs["arm"].map({"one": "lstm", "other": "ntm"}).astype(str)
+    own = styles(MODELS, dict(zip(MODELS, MODELS, strict=True)))
+    lines = {line.get_label(): line.get_color() for line in draw_comparison(runs, curves_of(runs)).axes[0].lines}
+    assert (lines["one"], lines["other"]) == (own["lstm"]["color"], own["ntm"]["color"])
 
 
 def test_the_figure_without_curves() -> None:

@@ -110,6 +110,11 @@ def test_the_page_tells_all(make: Callable[..., Verdict], out: Path) -> None:
         assert (out / link).is_file()
 
 
+def test_a_study_may_do_without_a_figure(make: Callable[..., Verdict], out: Path) -> None:
+    make(study("length20", draw=None))
+    assert not (out / "length20.png").exists() and "length20.png" not in (out / "report.md").read_text()
+
+
 def test_a_table_in_markdown() -> None:
     assert markdown_of(TABLE).split("\n") == [
         "| arm | runs | bits | seconds | solved |",

@@ -91,6 +91,12 @@ class MemoryNetwork(SequenceModel):
         }
 
     @property
+    def title(self) -> str:
+        controller = type(self.controller).__name__
+        words = controller if controller.isupper() else controller.lower()
+        return f"{type(self.access).__name__.removesuffix('Access')}, {words} controller"
+
+    @property
     def slots(self) -> int:
         return self.access.slots
 

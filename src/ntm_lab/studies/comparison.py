@@ -9,7 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ntm_lab.studies.contrasts import contrasts_of_times
-from ntm_lab.studies.drawing import bits_scale, draw_curves, draw_survival, legend_above, progress_scale, styles
+from ntm_lab.studies.drawing import (
+    Style,
+    bits_scale,
+    draw_curves,
+    draw_survival,
+    legend_above,
+    model_of,
+    progress_scale,
+    styles,
+)
 from ntm_lab.studies.statistics import NONE, p_value, spread, spread_of_times, success_rate
 from ntm_lab.studies.tables import markdown
 from ntm_lab.tasks.difficulties import in_words
@@ -96,38 +105,75 @@ def _against_first(arms: Mapping[str, pd.DataFrame]) -> list[list[str]]:
 
 
 def draw_comparison(runs: pd.DataFrame, curves: pd.DataFrame | None) -> Figure:
-    """Learning curves in bits and wrong bits, and the share of runs that is not solved yet, against sequences seen.
+    """Learning curves in bits and wrong bits, and the share of runs that is not solved yet.
+
+    A panel that would say nothing is left out: the share where no run is solved, wrong bits where even the optimum has
+    a cost. Against sequences seen, or against seconds where sequences are not the budget: a run was ended by the clock,
+    or arms were given different numbers of sequences.
 
     Args:
         runs: of `read_runs`, with a categorical column ``arm``.
         curves: what these runs logged as ``val/cost``, ``val/wrong_bits`` and ``val/optimum``; None without any.
     """
-    arms = _arms(runs)
-    count = 1 if curves is None else 1 + len(CURVES)
+    arms, against = _arms(runs), _budget(runs)
+    style = styles(arms, {name: model for name, arm in arms.items() if (model := _model(arm))})
+    shown = {} if curves is None else dict(CURVES)
+    if curves is not None and _costly(curves):
+        shown = {"val/cost": "cost above the optimum, bits per sequence"}
+    survives = bool(runs["sequences_to_solve"].notna().any()) or not shown
+    count = len(shown) + survives
     figure = Figure((max(6, 4.3 * count), 4.2), dpi=100, layout="constrained")
     panels = [*figure.subplots(1, count, squeeze=False, sharex=True)[0]]
     if curves is not None:
-        _draw_curves(panels, arms, curves)
-    for (name, arm), style in zip(arms.items(), styles(arms).values(), strict=True):
-        draw_survival(panels[-1], arm["sequences_to_solve"], arm["sequences"], style, name)
+        _draw_curves(panels, arms, curves, shown, style, against)
+    if survives:
+        for name, arm in arms.items():
+            draw_survival(panels[-1], arm[f"{against}_to_solve"], arm[against], style[name], name, against=against)
+        panels[-1].set_ylabel("runs whose validation is not solved yet")
     for panel in panels:
-        progress_scale(panel, "sequences", runs["sequences"])
-    panels[-1].set_ylabel("runs whose validation is not solved yet")
+        progress_scale(panel, against, runs[against])
     legend_above(figure, columns=3)
     return figure
 
 
-def _draw_curves(panels: Sequence[Axes], arms: Mapping[str, pd.DataFrame], curves: pd.DataFrame) -> None:
+def _budget(runs: pd.DataFrame) -> str:
+    """``seconds`` or ``sequences``."""
+    by_clock = (runs["stopped_by"] == "max_minutes").any()
+    return "seconds" if by_clock or ("max_sequences" in runs and runs["max_sequences"].nunique() > 1) else "sequences"
+
+
+def _model(arm: pd.DataFrame) -> str | None:
+    """What all runs of an arm train; None where that differs or is not known."""
+    if "choices.model" not in arm:
+        return None
+    controllers = arm["choices.controller"] if "choices.controller" in arm else [None] * len(arm)
+    found = {model_of(model, controller) for model, controller in zip(arm["choices.model"], controllers, strict=True)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _costly(curves: pd.DataFrame) -> bool:
+    """Whether even the optimum has a cost."""
+    return bool((curves.loc[curves["name"] == "val/optimum", "value"] > 0).any())
+
+
+def _draw_curves(
+    panels: Sequence[Axes],
+    arms: Mapping[str, pd.DataFrame],
+    curves: pd.DataFrame,
+    shown: Mapping[str, str],
+    style: Mapping[str, Style],
+    against: str,
+) -> None:
     optimum = curves[curves["name"] == "val/optimum"].set_index(["run", "sequences"])["value"]
-    for panel, (logged, title) in zip(panels, CURVES.items(), strict=False):
+    for panel, (logged, title) in zip(panels, shown.items(), strict=False):
         curve = curves[curves["name"] == logged]
-        if logged == "val/cost" and (optimum > 0).any():
+        if logged == "val/cost" and _costly(curves):
             above = optimum.reindex(pd.MultiIndex.from_frame(curve[["run", "sequences"]])).to_numpy()
-            curve, title = curve.assign(value=curve["value"] - above), "cost above the optimum, bits per sequence"
-        for (name, arm), style in zip(arms.items(), styles(arms).values(), strict=True):
+            curve = curve.assign(value=curve["value"] - above)
+        for name, arm in arms.items():
             part = curve[curve["run"].isin(arm["run"])]
             if len(part):
-                draw_curves(panel, part, style, name)
+                draw_curves(panel, part, style[name], name, against=against)
         bits_scale(panel)
         panel.set_ylabel(title)
 

@@ -50,10 +50,13 @@ def draw(study: Study, out: Path) -> Verdict:
         raise FileNotFoundError(f"{path}: is not there yet; `ntm-lab reproduce {study.name}` makes it")
     # only an empty field is a missing value: "None" and "null" may be names of settings
     table = pd.read_csv(path, keep_default_na=False, na_values=[""])
-    study.draw(table).savefig(out / f"{study.name}.png")
+    if study.draw is not None:
+        study.draw(table).savefig(out / f"{study.name}.png")
     verdict = study.judge(table)
     facts: Facts = json.loads((out / f"{study.name}.json").read_text())
-    facts |= {"claim": study.claim} | verdict._asdict() | {"parts": dict(verdict.parts)}
+    facts |= (
+        {"claim": study.claim, "figure": study.draw is not None} | verdict._asdict() | {"parts": dict(verdict.parts)}
+    )
     _write_facts(out, facts | {"summary": markdown_of(study.summarise(table))})
     write_page(out)
     return verdict
@@ -102,7 +105,7 @@ def _section(facts: Facts) -> str:
         [
             f"## {name}",
             f"> {facts['claim']}",
-            f"![{name}]({name}.png)",
+            *([f"![{name}]({name}.png)"] if facts.get("figure", True) else []),
             facts["summary"],
             f"**{facts['outcome'].capitalize()}**{_parts(facts)}: {facts['sentence']}",
             *(["What failed:", "\n".join(f"- {line}" for line in failed)] if failed else []),

@@ -79,7 +79,7 @@ class Study:
             is trained once.
         measure: the small table that all the rest is made from, of plain values, out of the folders of the sweeps by
             their names and whether they hold the full form. The slow part: it may evaluate trained models.
-        draw: the figure of the table.
+        draw: the figure of the table; None: its sentence says it all.
         judge: the verdict the table leads to.
         summarise: the few lines of the table that stand below the figure.
     """
@@ -88,6 +88,6 @@ class Study:
     claim: str
     sweeps: Sequence[str]
     measure: Callable[[Mapping[str, Path], bool], pd.DataFrame]
-    draw: Callable[[pd.DataFrame], Figure]
+    draw: Callable[[pd.DataFrame], Figure] | None
     judge: Callable[[pd.DataFrame], Verdict]
     summarise: Callable[[pd.DataFrame], pd.DataFrame]

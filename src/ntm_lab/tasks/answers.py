@@ -183,6 +183,9 @@ class Bits(_Counted):
     def image_of_targets(self, targets: Tensor) -> Tensor:
         return targets
 
+    def marks(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> list[tuple[int, int]]:
+        return [(step, bit) for step, bit in (self.wrong(outputs, targets) & mask.unsqueeze(-1)).nonzero().tolist()]
+
 
 @dataclass(frozen=True)
 class Symbols(_Counted):

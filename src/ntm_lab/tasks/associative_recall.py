@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, add_channels, checked_integer, checked_range, random_bits, take
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, Phase, Scene
 
 
 class AssociativeRecall(BaseTask):
@@ -61,6 +61,15 @@ class AssociativeRecall(BaseTask):
             (segment >= count) & (segment <= count + 1) & (row < 0),
         )
         return Batch(inputs, take(vectors, (queried + 1) * self.rows + row, mask), mask, lengths.squeeze(1))
+
+    def scene(self, batch: Batch) -> Scene:
+        period, items = self.rows + 1, int(batch.inputs[0, :, self.bits].sum())
+        segments = batch.inputs[0, : (items + 1) * period, : self.bits].unflatten(0, (-1, period))
+        asked = int((segments[:-1] == segments[-1]).flatten(1).all(1).int().argmax())
+        names = [f"item {item + 1}" for item in range(items)] + [f"query: {asked + 1}", f"answer: {asked + 2}"]
+        then = {items: asked, asked: asked + 1, asked + 1: items + 1}  # query, its item, the item after it, answer
+        phases = [Phase(at * period, (at + 1) * period, name, then.get(at)) for at, name in enumerate(names)]
+        return Scene(phases, ("item", "query"))
 
     def solve(self, batch: Batch) -> Tensor:
         vectors = batch.inputs[..., : self.bits]

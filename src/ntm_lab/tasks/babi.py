@@ -14,7 +14,7 @@ from ntm_lab.checks import at_least, number, one_of, switch
 from ntm_lab.tasks.answers import Symbols
 from ntm_lab.tasks.base import BaseTask
 from ntm_lab.tasks.stories import ASKED, LONGEST, QUESTIONS, TASKS, WORDS, Stories, Story, laid_out, read
-from ntm_lab.types import Batch, Difficulty
+from ntm_lab.types import Batch, Difficulty, Phase, Scene
 
 STEPS = ("words", "sentences")
 MOST = {4: 1, 15: 4, 16: 1, 17: 8, 18: 9, 19: 1, 20: 12}  # questions of a story; 5 in all other tasks
@@ -50,6 +50,8 @@ class Babi(BaseTask):
         pool: batches drawn to make one.
         partial: read files that have fewer questions than the publishers'.
     """
+
+    title = "bAbI"
 
     def __init__(
         self,
@@ -133,6 +135,22 @@ class Babi(BaseTask):
         mask = answers > 0  # (B, T)
         unscored = tasks[:, None] * (torch.arange(words.shape[1]) < lengths[:, None])
         return Batch(places.flatten(-2), torch.where(mask, answers - 1, unscored)[..., None], mask, lengths)
+
+    def scene(self, batch: Batch) -> Scene:
+        """A phase is a sentence; a step of several words has them all."""
+        length = int(batch.lengths[0])
+        places = batch.inputs[0, :length].unflatten(-1, (-1, len(WORDS)))  # (T, P, 159)
+        words = [" ".join(WORDS[word] for _, word in step.nonzero().tolist()) for step in places]
+        ends = [
+            step + 1
+            for step, word in enumerate(words)
+            if word.endswith((".", ASKED)) and not (step + 1 < length and words[step + 1] == ASKED)
+        ]
+        starts = [0, *ends]
+        phases = [
+            Phase(start, end, str(number)) for number, (start, end) in enumerate(zip(starts, ends, strict=False), 1)
+        ]
+        return Scene(phases, words=words, symbols=WORDS)
 
     def solve(self, batch: Batch) -> Tensor:
         """The answers (B, T, 159) with certainty, taken from the targets."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, add_channels, checked_integer, checked_range, random_bits, take
-from ntm_lab.types import Batch, Difficulty
+from ntm_lab.types import Batch, Difficulty, Scene, phases_of
 
 PRIME = 2**31 - 1
 MULTIPLIER = 742_938_285  # the best one for this prime in the search of Fishman, Moore 1986
@@ -77,6 +77,10 @@ class Copy(BaseTask):
         if self.start_code:
             inputs = add_channels(inputs, (steps == 0).expand_as(mask))
         return Batch(inputs, take(vectors, steps - delimiter - 1, mask), mask, end.squeeze(1))
+
+    def scene(self, batch: Batch) -> Scene:
+        channels = ("delimiter", "start") if self.start_code else ("delimiter",)
+        return Scene(phases_of(batch.mask[0, : int(batch.lengths[0])]), channels)
 
     def solve(self, batch: Batch) -> Tensor:
         steps = torch.arange(batch.mask.shape[1], device=batch.mask.device)

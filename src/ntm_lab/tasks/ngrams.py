@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot, pad
 
 from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, checked_integer
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, Phase, Scene
 
 
 class NGrams(BaseTask):
@@ -30,6 +30,7 @@ class NGrams(BaseTask):
     """
 
     mixable = False
+    title = "n-grams"
 
     def __init__(self, length: int = 200, context: int = 5) -> None:
         self.ranges = {
@@ -56,6 +57,9 @@ class NGrams(BaseTask):
         steps = torch.arange(inputs.shape[1])
         mask = (steps >= context - 1).repeat(len(bits), 1)
         return Batch(inputs, targets, mask, torch.full((len(bits),), len(steps)))
+
+    def scene(self, batch: Batch) -> Scene:
+        return Scene([Phase(0, batch.mask.shape[1], "guesses every next bit")])
 
     def solve(self, batch: Batch) -> Tensor:
         """Equation 10: P(1) = (N₁ + ½) / (N₁ + N₀ + 1), if N₁ ones and N₀ zeros have followed this context so far."""

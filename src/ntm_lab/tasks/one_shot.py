@@ -1,6 +1,7 @@
 """One-shot classification: learn the labels of new classes of images within one episode."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -13,7 +14,7 @@ from ntm_lab.tasks.answers import Symbols
 from ntm_lab.tasks.base import BaseTask, checked_range
 from ntm_lab.tasks.images import Digits, Images
 from ntm_lab.tasks.images.base import choose, pick
-from ntm_lab.types import Batch, Difficulty
+from ntm_lab.types import Batch, Difficulty, Phase, Scene
 
 LABELS = ("one_hot", "letters")
 LETTERS = 5  # of a label, and of the alphabet
@@ -45,6 +46,8 @@ class OneShot(BaseTask):
         labels: ``one_hot``, as above. ``letters``: a label is a string of five letters out of five, one of 3,125, and a
             step asks for all of its letters: k is then 25 in the inputs, and targets are (B, C · S, 5), 0 to 4.
     """
+
+    title = "one-shot classification"
 
     def __init__(
         self,
@@ -95,6 +98,16 @@ class OneShot(BaseTask):
         before = pad(one_hot(letters, self.answer.k).flatten(-2), (0, 0, 1, -1))  # none before the first step
         inputs = torch.cat([images, before.to(images.dtype)], -1) * mask[..., None]
         return Batch(inputs, letters, mask, lengths)
+
+    def scene(self, batch: Batch) -> Scene:
+        length, side = int(batch.lengths[0]), math.isqrt(self.images.pixels)
+        square = side * side == self.images.pixels
+        images = batch.inputs[0, :length, : self.images.pixels]
+        return Scene(
+            [Phase(0, length, "names each image, then hears its label")],
+            images=images.unflatten(1, (side, side) if square else (1, -1)),
+            symbols="abcde" if self.answer.count > 1 else (),
+        )
 
     def solve(self, batch: Batch) -> Tensor:
         """Probabilities of the letters (B, T, count · k) for a learner that recognises classes perfectly: certain for a

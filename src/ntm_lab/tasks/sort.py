@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, add_channels, checked_integer, random_bits, take
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, Phase, Scene
 
 
 class Sort(BaseTask):
@@ -55,6 +55,14 @@ class Sort(BaseTask):
         items = take(torch.cat([vectors, priority[..., None]], dim=-1), steps, steps < count)  # (B, T, bits + 1)
         mask = (steps > count) & (steps < end)
         return Batch(add_channels(items, steps == count), self._answer(items, count, mask), mask, end.squeeze(1))
+
+    def scene(self, batch: Batch) -> Scene:
+        count = int(batch.inputs[0, :, self.bits + 1].argmax())
+        phases = [
+            Phase(0, count + 1, "listens"),
+            Phase(count + 1, int(batch.lengths[0]), "answers, highest priority first"),
+        ]
+        return Scene(phases, ("priority", "delimiter"))
 
     def solve(self, batch: Batch) -> Tensor:
         items, delimiter = batch.inputs.split([self.bits + 1, 1], dim=-1)

@@ -59,15 +59,6 @@ def test_a_tiny_run_is_tested_on_all_the_sequences(finished: Path, monkeypatch: 
     assert length20.summarise(read_back)["exact sequences"].tolist() == ["0 of 40"]
 
 
-def test_a_dot_for_every_seed() -> None:
-    panel = length20.draw(made(10_000, 9_990, 9_000)).axes[0]
-    (dots,) = (line for line in panel.lines if line.get_marker() == "o")
-    assert dots.get_xydata().tolist() == [[100, 0], [pytest.approx(99.9), 1], [90, 2]]
-    assert [label.get_text() for label in panel.get_yticklabels()] == ["0", "1", "2"]
-    low, high = panel.get_xlim()
-    assert low < 89.4 and high == 100
-
-
 def test_a_summary_line_for_every_seed() -> None:
     lines = length20.summarise(made(10_000, 9_990))
     assert lines["exact sequences"].tolist() == ["10,000 of 10,000", "9,990 of 10,000"]

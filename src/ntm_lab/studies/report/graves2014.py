@@ -160,7 +160,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _draw_task(panel: Axes, arms: Mapping[str, pd.DataFrame]) -> None:
-    style = styles(MODELS)
+    style = styles(MODELS, {model: model for model in MODELS})
     for model, arm in arms.items():
         draw_curves(panel, arm.rename(columns={"seed": "run", "cost": "value"}), style[model], MODELS[model])
     if set(arms) == {*MODELS}:
