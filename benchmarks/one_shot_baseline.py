@@ -2,11 +2,11 @@
 
 ``nearest`` learns nothing: an image of the testing part gets the label of the example that is nearest in Euclidean
 distance, by the number of examples that every class of the episode has. ``dense`` and ``convolutions`` are matching
-networks (Vinyals et al. 2016, arXiv 1606.04080, without its full-context embeddings) that are trained on the episodes of
+networks (Vinyals et al. 2016, arXiv 1606.04080, without full-context embeddings), trained on the episodes of
 ``task=one_shot``: a step attends over all images shown before, whose labels are given to it, by the cosine of features
-from one rectified layer or two convolutions. All it has to learn are the features, so that it is a mark of what a
-memory network of the same features could reach. Prints accuracy in percent, with 95 % intervals over episodes. Without
-a root the images are scikit-learn's digits.
+from one rectified layer or two convolutions. They learn nothing but these features, and so mark what a memory network
+with such features could reach. Prints accuracy in percent, with 95 % intervals over episodes. Without a root the images
+are scikit-learn's digits.
 """
 
 import argparse
@@ -129,7 +129,10 @@ def main() -> None:
             seconds = train(network, task.split("training"), given.training, given.seed, given.rate)
             intervals = by_showing(network, task.split("testing"), given.episodes)
             shown = [intervals[f"showing_{count + 1:02d}"] for count in given.examples]
-            show(f"{model}, {ways} ways ({seconds:.0f} s)", [f"{100 * low:.1f} to {100 * high:.1f}" for low, high in shown])
+            show(
+                f"{model}, {ways} ways ({seconds:.0f} s)",
+                [f"{100 * low:.1f} to {100 * high:.1f}" for low, high in shown],
+            )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def test_convolutions_see_each_image_alone() -> None:
     assert_close(encoder(batch)[1, 2], encoder(batch[1, 2][None])[0])
 
 
-@pytest.mark.parametrize("build", [partial(Dense, size=7), partial(Convolutions, size=7)], ids=["dense", "convolutions"])
+@pytest.mark.parametrize("build", [partial(Dense, size=7), partial(Convolutions, size=7)], ids=["dense", "conv"])
 @pytest.mark.parametrize("side", [1, 8, 9])
 def test_0_stays_0_and_what_is_no_pixel_passes(build: Callable[..., Encoder], side: int) -> None:
     encoder = build(side**2 + 5, side=side)

@@ -27,7 +27,7 @@ class _OfImages(Encoder):
         self.size = at_least("model.encoder.size", features, 1) + input_size - self.pixels
 
     def initialise(self) -> None:
-        """As He et al. 2015 (arXiv 1502.01852): features too small beside a label of ones teach to look at labels alone."""
+        """As He et al. 2015 (arXiv 1502.01852): features are then not small beside a label, which is a one."""
         for weight in self.parameters():
             nn.init.kaiming_normal_(weight)
 

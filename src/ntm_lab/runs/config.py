@@ -16,7 +16,7 @@ from ntm_lab.files import read_yaml_text
 from ntm_lab.runs.search import CONF
 
 CONFIG = "config.yaml"
-SOURCES = ("recipe", "general", "form", "of_task", "of_images")  # where settings come from; they say nothing that the others do not
+SOURCES = ("recipe", "general", "form", "of_task", "of_images")  # where settings come from; the others say it all
 LONGEST = 400  # characters of a message
 COMPOSES = "load_configuration"  # the function of Hydra that does
 
