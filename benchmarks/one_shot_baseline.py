@@ -56,9 +56,8 @@ class MatchingNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Probabilities (B, T, k) of the labels; 0 for one not yet given."""
-        keys = normalize(
-            self.key(self.encoder.features(batch.inputs[..., : self.encoder.pixels])), dim=-1
-        )  # (B, T, KEY)
+        images = batch.inputs[..., : self.encoder.pixels]
+        keys = normalize(self.key(self.encoder.features(images)), dim=-1)  # (B, T, KEY)
         alike = keys @ keys.mT * self.log_strength.exp()  # (B, T, T)
         later = torch.ones_like(alike[0], dtype=torch.bool).triu()
         attention = alike.masked_fill(later, -torch.inf)[:, 1:].softmax(-1)  # the first step has nothing to attend to
@@ -136,10 +135,8 @@ def main() -> None:
             seconds = train(network, task.split("training"), given.training, given.seed, given.rate)
             intervals = by_showing(network, task.split("testing"), given.episodes)
             shown = [intervals[f"showing_{count + 1:02d}"] for count in given.examples]
-            show(
-                f"{model}, {ways} ways ({seconds:.0f} s)",
-                [f"{100 * low:.1f} to {100 * high:.1f}" for low, high in shown],
-            )
+            cells = [f"{100 * low:.1f} to {100 * high:.1f}" for low, high in shown]
+            show(f"{model}, {ways} ways ({seconds:.0f} s)", cells)
 
 
 if __name__ == "__main__":
