@@ -16,7 +16,7 @@ from ntm_lab.files import read_yaml_text
 from ntm_lab.runs.search import CONF
 
 CONFIG = "config.yaml"
-SOURCES = ("recipe", "general", "form", "of_task")  # the sources of settings, which add nothing to the others
+SOURCES = ("recipe", "general", "form", "of_task", "of_images")  # the sources of settings, which add nothing to them
 LONGEST = 400  # characters of a message
 COMPOSES = "load_configuration"  # the function of Hydra that does
 
