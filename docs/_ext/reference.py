@@ -1,0 +1,107 @@
+"""The API pages, one for each room, and what our docstrings need to be read as reStructuredText."""
+
+import pkgutil
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.typing import ExtensionMetadata
+
+ROOMS = {
+    "types": "The words: batch, task, answer, model, access",
+    "equations": "The equations of the papers",
+    "nn": "Machines, memories and controllers",
+    "tasks": "Tasks and answers",
+    "training": "Training",
+    "evaluation": "Evaluation",
+    "figures": "Figures",
+    "runs": "Runs and sweeps",
+    "zoo": "Trained models",
+    "studies": "Studies",
+    "show": "The page",
+}
+"""What a person may import; `fast` and `cli` are behind these."""
+
+
+def modules_of(room: str) -> list[str]:
+    """All modules of a room, itself first."""
+    module = import_module(f"ntm_lab.{room}")
+    below = pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}.")
+    return [module.__name__, *(found.name for found in below)]
+
+
+def page_of(room: str, title: str) -> str:
+    """The API page of a room: every module with its public members."""
+    lines = [title, "=" * len(title), ""]
+    modules = modules_of(room)
+    for name in modules:
+        if name != modules[0]:
+            lines += [f"``{name}``", "-" * (len(name) + 4), ""]
+        is_package = hasattr(import_module(name), "__path__")
+        lines += [f".. automodule:: {name}", *(["   :no-members:"] if is_package else []), ""]
+    return "\n".join(lines)
+
+
+def write_pages(app: Sphinx) -> None:
+    """Write the pages into api/rooms; a page that has not changed keeps its time and is not read again."""
+    folder = Path(app.srcdir) / "api/rooms"
+    folder.mkdir(parents=True, exist_ok=True)
+    for room, title in ROOMS.items():
+        path, text = folder / f"{room}.rst", page_of(room, title)
+        if not path.is_file() or path.read_text() != text:
+            path.write_text(text)
+
+
+def mend_docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """A drawing after a colon is shown as it stands; a field of a NamedTuple has the comment beside it."""
+    for number in range(len(lines) - 2):
+        line, gap, after = lines[number : number + 3]
+        if line.endswith(":") and not line.endswith("::") and not gap and re.match(" {4}", after):
+            lines[number] = f"{line}:"
+    if what == "attribute" and lines and lines[0].startswith("Alias for field number"):
+        lines[:] = [_comment_beside(name)]
+
+
+def _comment_beside(name: str) -> str:
+    """The comment in the line that declares a field, which says its shape."""
+    path, _, field = name.rpartition(".")
+    module, _, owner = path.rpartition(".")
+    while module not in sys.modules:  # a class within a class
+        module, _, _ = module.rpartition(".")
+    source = Path(sys.modules[module].__file__ or "").read_text()
+    declared = re.search(rf"class (?:{owner}|State)\b.*?^\s+{field}:([^\n]*)", source, re.DOTALL | re.MULTILINE)
+    return declared[1].partition("#")[2].strip() if declared else ""
+
+
+def is_foreign(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:
+    """Leave out what another package put into a class of ours."""
+    home = getattr(thing, "__module__", None) if callable(thing) else None
+    return True if home and not home.startswith("ntm_lab") else None
+
+
+def nearest(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Node | None:
+    """A name in backticks that its own module does not have: what has this name elsewhere, if there is only one."""
+    if node.get("refdomain") != "py":
+        return None
+    domain, target = env.domains.python_domain, node["reftarget"]
+    found = {name: entry for name, entry in domain.objects.items() if f".{name}".endswith(f".{target}")}
+    short = {name: entry for name, entry in found.items() if entry.objtype in ("class", "function", "module")} or found
+    if len(short) != 1:
+        return None
+    ((name, entry),) = short.items()
+    node["reftarget"] = name
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, content)
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    app.connect("builder-inited", write_pages)
+    app.connect("autodoc-process-docstring", mend_docstring)
+    app.connect("autodoc-skip-member", is_foreign)
+    app.connect("missing-reference", nearest)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
