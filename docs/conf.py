@@ -19,7 +19,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     # our own, in _ext
-    "mathml",
+    "formulas",
     "equations",
     "reference",
     "gallery",
@@ -27,18 +27,23 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext", "**.ipynb_checkpoints"]
 # A glob in a table of contents may stand for a page that is not written yet; Sphinx has no setting for that.
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(lambda record: record.__dict__.get("subtype") != "empty_glob")
+logging.getLogger("sphinx.sphinx.directives.other").addFilter(
+    lambda record: record.__dict__.get("subtype") != "empty_glob"
+)
 
 # Markdown
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # tests run the notebooks, which hold their output
+nb_execution_mode = "off"  # as tests run the notebooks; for the published site `-D nb_execution_mode=auto`
+nb_execution_timeout = 300
 
 # The API, from the docstrings: a word in single backticks is a name, linked where there is one
 default_role = "py:obj"
 autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False  # other packages have markup of their own
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
+toc_object_entries_show_parents = "hide"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
@@ -50,7 +55,7 @@ html_theme = "furo"
 html_title = "ntm_lab"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_math_renderer = "mathml"
+html_math_renderer = "outlines"
 html_copy_source = False
 html_show_sphinx = False
 pygments_style = "friendly"

@@ -18,9 +18,21 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 SYMBOLS = {
-    **{"α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "ε": r"\varepsilon", "π": r"\pi", "φ": r"\varphi"},
-    **{"ψ": r"\psi", "Σ": r"\sum", "Π": r"\prod", "∘": r"\circ", "·": r"\cdot", "−": "-", "ᵀ": r"^{\top}"},
-    **{"₁": "_1", "₂": "_2", "₃": "_3", "…": r"\ldots"},
+    "β": r"\beta ",
+    "γ": r"\gamma ",
+    "ε": r"\varepsilon ",
+    "π": r"\pi ",
+    "φ": r"\varphi ",
+    "ψ": r"\psi ",
+    "Σ": r"\sum ",
+    "Π": r"\prod ",
+    "∘": r"\circ ",
+    "·": r"\cdot ",
+    "−": "-",
+    "ᵀ": r"^{\top}",
+    "₁": "_1",
+    "₂": "_2",
+    "₃": "_3",
 }
 
 
@@ -31,15 +43,15 @@ def formula(docstring: str) -> str | None:
         depth += (letter in "([{") - (letter in ")]}")
         if depth == 0 and letter in ",;:\n":
             head = docstring[:place]
-            return head if " = " in head else None
+            return head if re.search(r"^\S+ = |^\w\[.*?\] = ", head) else None
     return None
 
 
 def latex(written: str) -> str:
     """A formula of a docstring as LaTeX; ValueError for a symbol that has no LaTeX here."""
     named = re.sub(r"_(\w{2,})", r"_{\\mathrm{\1}}", written)
-    named = re.sub(r"(?<![\\{A-Za-z])([a-z]{2,})(?![a-z}])", r"\\operatorname{\1}", named)
-    text = "".join(f"{SYMBOLS[letter]} " if letter in SYMBOLS else letter for letter in named)
+    named = re.sub(r"(?<![\\{A-Za-z])([a-z]{2,})(?![a-z}])", r"\\mathrm{\1}", named)
+    text = "".join(SYMBOLS.get(letter, letter) for letter in named)
     left, _, right = text.partition(" = ")
     over, slash, under = right.partition(" / ")
     if slash:
@@ -79,13 +91,13 @@ class Equation(SphinxDirective):
         return [nodes.container("", words, nodes.container("", block, classes=["code"]), classes=["beside"])]
 
 
-def formula_first(
-    app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
-) -> None:
-    """In the API too, a docstring that begins with a formula shows it in LaTeX."""
-    written = formula("\n".join(lines)) if what == "function" and name.startswith("ntm_lab.equations.") else None
+def formula_first(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """In the API too, the formula that a docstring begins with is set as one."""
+    text = "\n".join(lines)
+    written = formula(text) if what == "function" and name.startswith("ntm_lab.equations.") else None
     if written is not None:
-        lines[:0] = [f".. math:: {latex(written)}", ""]
+        rest = text[len(written) :].lstrip(",;: ")
+        lines[:] = [f".. math:: {latex(written)}", "", *(rest[:1].upper() + rest[1:]).splitlines()]
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

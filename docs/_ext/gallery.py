@@ -20,10 +20,10 @@ from sphinx.util.typing import ExtensionMetadata
 from ntm_lab import show
 from ntm_lab.figures.style import BLUE, VERMILION
 from ntm_lab.tasks.answers import measures_of
-from ntm_lab.tasks.difficulties import in_words, seeded
+from ntm_lab.tasks.difficulties import hardest, in_words, seeded
 from ntm_lab.types import Batch, SequenceModel
 from ntm_lab.zoo import shipped
-from ntm_lab.zoo.find import Trained, find
+from ntm_lab.zoo.find import find
 
 WRITTEN, READ = (np.array(ImageColor.getrgb(colour)) for colour in (VERMILION, BLUE))
 SIZE = 640, 360  # pixels of a picture
@@ -56,8 +56,8 @@ class Gallery(SphinxDirective):
             test = escape(tested(card["test"][0]))
             words = f"{card['parameters']:,} parameters, {card['sequences']:,} sequences of training"
             cards.append(
-                f'<a class="model" href="gallery/{name}.html"><img src="gallery/{name}.png" '
-                f'alt="Where {name} writes and reads, step by step" width="{SIZE[0]}" height="{SIZE[1]}" loading="lazy">'
+                f'<a class="model" href="gallery/{name}.html"><img src="gallery/{name}.png" loading="lazy" '
+                f'alt="Where {name} writes and reads, step by step" width="{SIZE[0]}" height="{SIZE[1]}">'
                 f"<strong>{name}</strong><span>{test}</span><span>{words}</span></a>"
             )
         return [nodes.raw("", f'<div class="gallery">{"".join(cards)}</div>', format="html")]
@@ -71,7 +71,7 @@ def make_pages(app: Sphinx, error: Exception | None) -> None:
     for name in status_iterator(sorted(shipped.cards()), "making the gallery... ", length=len(shipped.cards())):
         trained = find(name)
         show(trained.model, trained.task, names=(name, "")).save(folder / f"{name}.html")
-        batch = trained.task.sample(1, generator=seeded(0, "gallery"))
+        batch = trained.task.sample(1, hardest(trained.task), seeded(0, "gallery"))
         picture(trained.model, batch).save(folder / f"{name}.png")
 
 

@@ -1,6 +1,5 @@
 """Links: those that leave docs/ on the way to a page of the site, and a check of all that the built pages hold."""
 
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit

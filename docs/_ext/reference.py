@@ -79,22 +79,30 @@ def _comment_beside(name: str) -> str:
     return declared[1].partition("#")[2].strip() if declared else ""
 
 
-def is_foreign(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:
-    """Leave out what another package put into a class of ours."""
+def left_out(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:
+    """Leave out what another package put into a class of ours, and a class under a second name."""
     home = getattr(thing, "__module__", None) if callable(thing) else None
-    return True if home and not home.startswith("ntm_lab") else None
+    foreign = home is not None and not home.startswith("ntm_lab")
+    return True if foreign or (isinstance(thing, type) and thing.__name__ != name) else None
+
+
+def defined(name: str) -> str:
+    """Where a name is defined: ``ntm_lab.nn.network.MemoryNetwork`` for ``ntm_lab.nn.MemoryNetwork``."""
+    module, _, short = name.rpartition(".")
+    thing: Any = getattr(sys.modules.get(module), short, None)
+    return f"{thing.__module__}.{thing.__qualname__}" if hasattr(thing, "__qualname__") else name
 
 
 def nearest(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Node | None:
     """A name in backticks that its own module does not have: what has this name elsewhere, if there is only one."""
     if node.get("refdomain") != "py":
         return None
-    domain, target = env.domains.python_domain, node["reftarget"]
-    found = {name: entry for name, entry in domain.objects.items() if f".{name}".endswith(f".{target}")}
-    short = {name: entry for name, entry in found.items() if entry.objtype in ("class", "function", "module")} or found
+    domain, target = env.domains.python_domain, defined(node["reftarget"])
+    found = {name: entry.objtype for name, entry in domain.objects.items() if f".{name}".endswith(f".{target}")}
+    short = [name for name, kind in found.items() if kind in ("class", "function", "module")] or [*found]
     if len(short) != 1:
         return None
-    ((name, entry),) = short.items()
+    (name,) = short
     node["reftarget"] = name
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, content)
 
@@ -102,6 +110,6 @@ def nearest(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nod
 def setup(app: Sphinx) -> ExtensionMetadata:
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", mend_docstring)
-    app.connect("autodoc-skip-member", is_foreign)
+    app.connect("autodoc-skip-member", left_out)
     app.connect("missing-reference", nearest)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
