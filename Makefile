@@ -23,7 +23,7 @@ lint: $(STAMP)
 
 # The site, in docs/_build/html: made anew each time, and a warning is an error.
 docs: $(STAMP)
-	rm -rf docs/_build/html docs/_build/doctrees docs/api/rooms
+	rm -rf docs/_build/html docs/_build/doctrees docs/api/packages
 	$(BIN)/python -m sphinx -q -W --keep-going -d docs/_build/doctrees docs docs/_build/html $(ARGS)
 
 # The links that leave the site; needs a network.
@@ -37,7 +37,7 @@ models: $(STAMP)
 	$(BIN)/python tools/make_models.py $(ARGS)
 
 clean:
-	rm -rf docs/_build docs/api/rooms .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf docs/_build docs/api/packages .venv .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt

@@ -70,7 +70,7 @@ def test_a_formula_becomes_latex() -> None:
 
     assert formula("w_g = g · w_c + (1 − g) · w_{t−1}, equation 7") == "w_g = g · w_c + (1 − g) · w_{t−1}"
     assert formula("The content weighting, w = 1") is None
-    assert latex("w_lu = Σ_j w(j)^γ / 2") == r"w_{\mathrm{lu}} = \frac{\sum _j w(j)^\gamma }{2}"
+    assert latex("w_lu = Σ_j w(j)^γ / 2") == r"w_{\mathrm{lu}} = \dfrac{\sum _j w(j)^\gamma }{2}"
     with pytest.raises(ValueError, match=r"no LaTeX is known for .*♥"):
         latex("w = ♥")
 

@@ -55,7 +55,7 @@ def latex(written: str) -> str:
     left, _, right = text.partition(" = ")
     over, slash, under = right.partition(" / ")
     if slash:
-        right = rf"\frac{{{over}}}{{{under}}}"
+        right = rf"\dfrac{{{over}}}{{{under}}}"
     if not text.isascii():
         raise ValueError(f"{written}: no LaTeX is known for {sorted({one for one in text if not one.isascii()})}")
     return f"{left} = {right}"

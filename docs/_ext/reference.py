@@ -1,4 +1,4 @@
-"""The API pages, one for each room, and what our docstrings need to be read as reStructuredText."""
+"""The API pages, one for each subpackage, and what our docstrings need to be read as reStructuredText."""
 
 import pkgutil
 import re
@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.typing import ExtensionMetadata
 
-ROOMS = {
+PACKAGES = {
     "types": "The words: batch, task, answer, model, access",
     "equations": "The equations of the papers",
     "nn": "Machines, memories and controllers",
@@ -26,20 +26,20 @@ ROOMS = {
     "studies": "Studies",
     "show": "The page",
 }
-"""What a person may import; `fast` and `cli` are behind these."""
+"""The subpackages with a page; `fast`, the kernels, and `cli` are not for import."""
 
 
-def modules_of(room: str) -> list[str]:
-    """All modules of a room, itself first."""
-    module = import_module(f"ntm_lab.{room}")
+def modules_of(package: str) -> list[str]:
+    """All modules of a subpackage, itself first."""
+    module = import_module(f"ntm_lab.{package}")
     below = pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}.")
     return [module.__name__, *(found.name for found in below)]
 
 
-def page_of(room: str, title: str) -> str:
-    """The API page of a room: every module with its public members."""
+def page_of(package: str, title: str) -> str:
+    """The API page of a subpackage: every module with its public members."""
     lines = [title, "=" * len(title), ""]
-    modules = modules_of(room)
+    modules = modules_of(package)
     for name in modules:
         if name != modules[0]:
             lines += [f"``{name}``", "-" * (len(name) + 4), ""]
@@ -49,11 +49,11 @@ def page_of(room: str, title: str) -> str:
 
 
 def write_pages(app: Sphinx) -> None:
-    """Write the pages into api/rooms; a page that has not changed keeps its time and is not read again."""
-    folder = Path(app.srcdir) / "api/rooms"
+    """Write the pages into api/packages; a page that has not changed keeps its time and is not read again."""
+    folder = Path(app.srcdir) / "api/packages"
     folder.mkdir(parents=True, exist_ok=True)
-    for room, title in ROOMS.items():
-        path, text = folder / f"{room}.rst", page_of(room, title)
+    for package, title in PACKAGES.items():
+        path, text = folder / f"{package}.rst", page_of(package, title)
         if not path.is_file() or path.read_text() != text:
             path.write_text(text)
 
