@@ -54,6 +54,7 @@ autosummary_generate = False
 html_theme = "furo"
 html_title = "ntm_lab"
 html_static_path = ["_static"]
+html_favicon = "_static/icon.svg"
 html_css_files = ["site.css"]
 html_math_renderer = "outlines"
 html_copy_source = False

@@ -87,6 +87,7 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
         "index.html: sub/a.html#there: there is no such place",
         "sub/a.html: ../index.html#bottom: there is no such place",
         "sub/a.html: b.png: there is no such file",
+        "sub/a.html: https://x.y/z.js: a page must not load from a network",
     ]
 
 

@@ -27,25 +27,28 @@ class Links(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.targets: set[str] = set()
+        self.parts: set[str] = set()  # what a browser loads for the page
         self.places: set[str] = {""}
         self.feed(text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         for name, value in attributes:
             if name in ("href", "src") and value is not None:
-                self.targets.add(value)
+                (self.targets if tag == "a" else self.parts).add(value)
             elif name in ("id", "name") and value is not None:
                 self.places.add(value)
 
 
 def broken(site: Path) -> list[str]:
-    """Every link within a built site whose file or place is not there."""
+    """Every link within a built site whose file or place is not there, and every part of a page that is elsewhere."""
     pages = {path: Links(path.read_text()) for path in sorted(site.rglob("*.html"))}
     found = []
     for path, page in pages.items():
-        for target in sorted(page.targets):
+        for target in sorted(page.targets | page.parts):
             parts = urlsplit(target)
             if parts.scheme or parts.netloc:
+                if target in page.parts and parts.scheme != "data":
+                    found.append(f"{path.relative_to(site)}: {target}: a page must not load from a network")
                 continue
             aim = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             aim = aim / "index.html" if aim.is_dir() else aim
