@@ -81,7 +81,7 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "index.html").write_text('<h1 id="top">T</h1><a href="#top"></a><a href="sub/a.html#there"></a>')
     (tmp_path / "sub/a.html").write_text(
-        '<a href="../index.html#bottom"></a><img src="b.png"><a href="https://x.y"></a>'
+        '<a href="../index.html#bottom"></a><img src="b.png"><a href="https://x.y"></a><script src="https://x.y/z.js">'
     )
     assert broken(tmp_path) == [
         "index.html: sub/a.html#there: there is no such place",
