@@ -14,8 +14,22 @@ PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGEL
 """What stands beside docs/ in the repository, and the page that shows it."""
 
 
-def stay_inside(app: Sphinx, page: str, content: list[str]) -> None:
-    """Links to files beside docs/ lead to their pages."""
+LESSONS = """
+```{toctree}
+:hidden:
+:glob:
+
+[0-9]*
+teaching*
+```
+"""
+"""What the navigation needs to know; the page itself is read in the repository too."""
+
+
+def prepare(app: Sphinx, page: str, content: list[str]) -> None:
+    """Links to files beside docs/ lead to their pages, and the lessons are listed in the navigation."""
+    if page == "lessons/index":
+        content[0] += LESSONS
     up = "../" * (page.count("/") + 1)
     for outside, inside in PAGES.items():
         content[0] = content[0].replace(f"]({up}{outside}", f"]({up[3:]}{inside}")
@@ -68,6 +82,6 @@ def check(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    app.connect("source-read", stay_inside)
+    app.connect("source-read", prepare)
     app.connect("build-finished", check, priority=900)  # after the gallery is made
     return {"parallel_read_safe": True, "parallel_write_safe": True}
