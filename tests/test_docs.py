@@ -75,6 +75,15 @@ def test_a_formula_becomes_latex() -> None:
         latex("w = ♥")
 
 
+def test_a_docstring_becomes_restructuredtext() -> None:
+    from reference import mend_docstring  # type: ignore[import-not-found]
+
+    lines = ["All of |G|:", "", "    x  y", "", "| | a |", "|---|---|", "| b | c |"]
+    mend_docstring(None, "class", "", None, None, lines)
+    table = [".. list-table::", "   :header-rows: 1", "", "   * - ", "     - a", "   * - b", "     - c"]
+    assert lines == [r"All of \|G|::", "", "    x  y", "", *table]
+
+
 def test_broken_links_are_found(tmp_path: Path) -> None:
     from links import broken  # type: ignore[import-not-found]
 

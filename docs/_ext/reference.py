@@ -3,7 +3,9 @@
 import pkgutil
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +61,30 @@ def write_pages(app: Sphinx) -> None:
 
 
 def mend_docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """A drawing after a colon is shown as it stands; a field of a NamedTuple has the comment beside it."""
-    for number in range(len(lines) - 2):
-        line, gap, after = lines[number : number + 3]
-        if line.endswith(":") and not line.endswith("::") and not gap and re.match(" {4}", after):
-            lines[number] = f"{line}:"
+    """Our docstrings as reStructuredText.
+
+    A drawing after a colon is shown as it stands, a table of Markdown becomes one of Sphinx, ``|G|`` is the size of G
+    and no substitution, and a field of a NamedTuple has the comment beside it.
+    """
     if what == "attribute" and lines and lines[0].startswith("Alias for field number"):
         lines[:] = [_comment_beside(name)]
+    mended: list[str] = []
+    for is_table, group in groupby(lines, lambda line: line.startswith("|")):
+        block = [*group]
+        mended += _table(block) if is_table else [re.sub(r"\|(?=\w+\|)", r"\|", line) for line in block]
+    for number, (line, gap, after) in enumerate(zip(mended, mended[1:], mended[2:], strict=False)):
+        if line.endswith(":") and not line.endswith("::") and not gap and after.startswith("    "):
+            mended[number] += ":"
+    lines[:] = mended
+
+
+def _table(rows: Iterable[str]) -> Iterator[str]:
+    """The rows of a Markdown table as a list-table."""
+    yield from (".. list-table::", "   :header-rows: 1", "")
+    for row in rows:
+        if not re.fullmatch(r"[|\s:-]+", row):
+            cells = [cell.strip() for cell in row.strip()[1:-1].split("|")]
+            yield from (f"   {'*' if number == 0 else ' '} - {cell}" for number, cell in enumerate(cells))
 
 
 def _comment_beside(name: str) -> str:
