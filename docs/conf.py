@@ -40,6 +40,7 @@ nb_execution_timeout = 300
 # The API, from the docstrings: a word in single backticks is a name, linked where there is one
 default_role = "py:obj"
 autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
+add_module_names = False  # a heading names the module
 autodoc_inherit_docstrings = False  # other packages have markup of their own
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"

@@ -43,11 +43,13 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["start.md", "guides/pieces.md", "guides/export.md"])
 def test_a_page_runs(page: str) -> None:
     assert run_blocks(page)
 
 
+@pytest.mark.slow
 def test_a_memory_replays_what_an_lstm_cannot() -> None:
     names = run_blocks("guides/drop-in.md")
     assert names["with_lstm"] > 0.07 and names["with_memory"] < 0.001
