@@ -3,9 +3,9 @@
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ntm_lab.checks import at_least
 from ntm_lab.files import write_whole
@@ -17,12 +17,8 @@ from ntm_lab.types import Difficulty, SequenceModel, Task
 
 HEIGHT = 760  # pixels of a notebook's cell
 
-
-class Moment(NamedTuple):
-    """A model as it was after a number of sequences of training."""
-
-    sequences: int
-    model: SequenceModel
+Moment = tuple[int, SequenceModel]
+"""A model as it was after a number of sequences of training."""
 
 
 class Page:
@@ -67,7 +63,7 @@ def show(
     beside: SequenceModel | None = None,
     *,
     names: Sequence[str] = ("", ""),
-    moments: Sequence[Moment] = (),
+    moments: Iterable[Moment] = (),
     seed: int = 0,
     **difficulty: int,
 ) -> Page:
@@ -80,7 +76,8 @@ def show(
         task: of this package; of any other the page has a handful of sequences that are drawn now.
         beside: another model of the same task, to be compared with.
         names: what the models are called.
-        moments: the same model earlier in its training, from the earliest on.
+        moments: the same model earlier in its training, from the earliest on, each with the sequences seen by then;
+            `ntm_lab.zoo.moments.moments` finds those of a run.
         seed: of the first sequence.
         difficulty: of the first sequence, such as ``length=20``; an axis left out has its hardest value of training.
 
@@ -91,7 +88,7 @@ def show(
 
 
 def make_page(
-    models: Sequence[tuple[SequenceModel, Sequence[Moment]]],
+    models: Sequence[tuple[SequenceModel, Iterable[Moment]]],
     task: Task,
     names: Sequence[str],
     seed: int,
@@ -105,7 +102,7 @@ def make_page(
         if sizes != needed:
             raise ValueError(f"show: the model has {sizes} inputs and outputs, {type(task).__name__} needs {needed}")
     described = [
-        {"name": name, "moments": [_moment(moment) for moment in (*moments, Moment(-1, model))]}
+        {"name": name, "moments": [_moment(*moment) for moment in (*moments, (-1, model))]}
         for (model, moments), name in zip(models, names, strict=False)
     ]
     shown = {"task": describe_task(task), "models": described, "seed": seed, "difficulty": dict(difficulty)}
@@ -113,5 +110,5 @@ def make_page(
     return Page(title, shown)
 
 
-def _moment(moment: Moment) -> dict[str, Any]:
-    return {"sequences": moment.sequences, "model": describe(moment.model)}
+def _moment(sequences: int, model: SequenceModel) -> dict[str, Any]:
+    return {"sequences": sequences, "model": describe(model)}
