@@ -280,7 +280,7 @@ def test_moments_of_a_training(started: Callable[..., Run], tiny_ntm: list[str])
     found = find(run.folder)
     kept = [*moments(found)]
     assert [sequences for sequences, _ in kept] == [0, 4, 8, 12, 16, 24]
-    assert [sequences for sequences, _ in moments(found, most=3)] == [0, 8, 24]
+    assert [sequences for sequences, _ in moments(run.folder, most=3)] == [0, 8, 24]
     (before, after), trained = (kept[0][1], kept[-1][1]), found.model
     assert torch.equal(after.heads.weight, trained.heads.weight)
     assert not torch.equal(before.heads.weight, trained.heads.weight)

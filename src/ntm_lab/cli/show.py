@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ntm_lab.cli.evaluate import add_model_argument, add_trust_argument, writing
 from ntm_lab.evaluation.difficulties import parse
-from ntm_lab.show.page import Moment, make_page
+from ntm_lab.show.page import make_page
 from ntm_lab.zoo.find import find
 from ntm_lab.zoo.moments import moments
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     if len(difficulties) > 1:
         raise ValueError(f"--difficulty {' '.join(arguments.difficulty)}: must be one, not {len(difficulties)}")
     names = [trained.folder.resolve().name for trained in found]
-    models = [(trained.model, [Moment(*moment) for moment in moments(trained)]) for trained in found]
+    models = [(trained.model, moments(trained)) for trained in found]
     page = make_page(models, task, names, arguments.seed, difficulties[0])
     path = arguments.out or Path(tempfile.mkdtemp(prefix="ntm-lab-")) / f"{'-and-'.join(names)}.html"
     with writing(path, "--out FILE"):

@@ -4,9 +4,9 @@ import copy
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -22,12 +22,8 @@ from ntm_lab.types import Difficulty, SequenceModel, Task
 HEIGHT = 760  # pixels of a notebook's cell
 LIMIT = 1_500_000  # bytes of a page; above, the weights are rounded
 
-
-class Moment(NamedTuple):
-    """A model as it was after a number of sequences of training."""
-
-    sequences: int
-    model: SequenceModel
+Moment = tuple[int, SequenceModel]
+"""A model as it was after a number of sequences of training."""
 
 
 class Page:
@@ -74,7 +70,7 @@ def show(
     beside: SequenceModel | None = None,
     *,
     names: Sequence[str] = ("", ""),
-    moments: Sequence[Moment] = (),
+    moments: Iterable[Moment] = (),
     seed: int = 0,
     **difficulty: int,
 ) -> Page:
@@ -89,7 +85,8 @@ def show(
             that are drawn now.
         beside: another model of the same task, shown beside the first.
         names: the names of the models.
-        moments: the same model earlier in its training, the earliest first.
+        moments: the same model earlier in its training, the earliest first, each with the sequences seen by then;
+            `ntm_lab.zoo.moments.moments` finds those of a run.
         seed: of the first sequence.
         difficulty: of the first sequence, such as ``length=20``; an axis left out has its hardest value in training.
 
@@ -100,7 +97,7 @@ def show(
 
 
 def make_page(
-    models: Sequence[tuple[SequenceModel, Sequence[Moment]]],
+    models: Sequence[tuple[SequenceModel, Iterable[Moment]]],
     task: Task,
     names: Sequence[str],
     seed: int,
@@ -114,12 +111,13 @@ def make_page(
         if sizes != needed:
             raise ValueError(f"show: the model has {sizes} inputs and outputs, {type(task).__name__} needs {needed}")
     shown = {"task": describe_task(task), "seed": seed, "difficulty": dict(difficulty)}
+    stages_of = [[*moments, (-1, model)] for model, moments in models]
     title = " and ".join(filter(None, names)) or f"{type(task).__name__}, {type(models[0][0]).__name__}"
 
     def page(short: bool) -> Page:
         described = [
-            {"name": name, "moments": [_moment(moment, short) for moment in (*moments, Moment(-1, model))]}
-            for (model, moments), name in zip(models, names, strict=False)
+            {"name": name, "moments": [_moment(moment, short) for moment in stages]}
+            for stages, name in zip(stages_of, names, strict=False)
         ]
         return Page(title, shown | {"models": described, "rounded": short})
 
@@ -128,8 +126,8 @@ def make_page(
 
 
 def _moment(moment: Moment, short: bool) -> dict[str, Any]:
-    model = with_rounded_weights(moment.model) if short else moment.model
-    return {"sequences": moment.sequences, "model": describe(model)}
+    sequences, model = moment
+    return {"sequences": sequences, "model": describe(with_rounded_weights(model) if short else model)}
 
 
 @torch.no_grad()
