@@ -29,20 +29,21 @@ def evaluate(
     """A row for every difficulty: ``difficulty``, ``n``, and the mean of every measure of the task's answer: per
     sequence ``cost_bits``, ``wrong_bits`` (of `Symbols` ``wrong_symbols``) and ``exact``; of `Reals` ``squared_error``.
 
-    Where even the perfect answer has a cost, ``optimum_bits`` stands beside it. The sequences depend on the seed alone
-    and are none that a run trains or validates on. Of a task whose data is fixed they are different ones of its test
-    set, at most all. With ``details`` a row has also, intervals being of 95 %,
+    Where even the perfect answer has a cost, ``optimum_bits`` stands beside it. Where the task has groups, ``by_group``
+    is the share of right answers in each of them. The sequences depend on the seed alone and are none that a run trains
+    or validates on. Of a task whose data is fixed they are different ones of its test set, at most all. With
+    ``details`` a row has also, intervals being of 95 %,
 
-    ===================  ================================================================================
-    ``slots``            of the model's memory, if it has one
-    ``cost_interval``    of the mean, normal, as ``wrong_interval``; None for a single sequence
-    ``exact_interval``   Wilson's
-    ``chance``           cost and expected errors of an answer that knows nothing: see the answer
-    ``solve``            all measures of the task's own solution
-    ``by_group``         the share of right answers in each of the task's groups, if it has some; likewise
-                         ``by_group_interval``, over sequences, and ``by_group_solve``, of the task's own solution
-    ``by_step``          lists of mean cost and errors at each scored step, if all sequences have equally many
-    ===================  ================================================================================
+    =====================  ==============================================================================
+    ``slots``              of the model's memory, if it has one
+    ``cost_interval``      of the mean, normal, as ``wrong_interval``; None for a single sequence
+    ``exact_interval``     Wilson's
+    ``chance``             cost and expected errors of an answer that knows nothing: see the answer
+    ``solve``              all measures of the task's own solution
+    ``by_group_interval``  of ``by_group``, over sequences
+    ``by_group_solve``     the shares of the task's own solution
+    ``by_step``            lists of mean cost and errors at each scored step, if all sequences have equally many
+    =====================  ==============================================================================
 
     and of a task of bits, where the perfect answer costs nothing
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from ntm_lab.studies.contrasts import contrasts_of_times
 from ntm_lab.studies.drawing import bits_scale, draw_curves, draw_survival, legend_above, progress_scale, styles
 from ntm_lab.studies.statistics import NONE, p_value, spread, spread_of_times, success_rate
 from ntm_lab.studies.tables import markdown
+from ntm_lab.tasks.answers import measures_of
 from ntm_lab.tasks.difficulties import in_words
 
 TO_SOLVE = {"sequences": 0, "seconds": 1}  # digits
@@ -20,22 +22,26 @@ IN_ALL = {  # line: column, digits
     "seconds of training in all": ("seconds", 1),
     "largest gradient norm": ("largest_gradient_norm", 0),
 }
-MEASURES = ("wrong_bits", "cost_bits", "exact")  # of a row of the test
-CURVES = {"val/cost": "cost, bits per sequence", "val/wrong_bits": "wrong bits per sequence"}
+CURVES = {  # a panel for each that some run logged
+    "val/cost": "cost, bits per sequence",
+    "val/wrong_bits": "wrong bits per sequence",
+    "val/wrong_symbols": "wrong symbols per sequence",
+}
+OPTIMUM = "val/optimum"
 
 
 def tabulate(runs: pd.DataFrame, solved: float) -> str:
     """A Markdown table with a column for every arm.
 
-    Lines: seeds, parameters; for every difficulty tested how many runs are within ``solved`` wrong bits, the 95 %
-    interval of that share, wrong bits and cost (or, where even the perfect answer has a cost, bits above that); what
-    training took until the validation was solved, as censored data, and in all. Numbers are median (quartiles;
-    largest). With several arms a last line has the logrank test of each against the first, if there are more of them
-    adjusted by Holm.
+    Lines: seeds, parameters; for every difficulty tested how many runs are within ``solved`` wrong bits (or symbols),
+    the 95 % interval of that share, wrong bits and cost (or, where the perfect answer has a cost, bits above that),
+    and the share of wrong answers in each of the task's groups; what training took until the validation was solved, as
+    censored data, and in all. Numbers are median (quartiles; largest). With several arms a last line has the
+    logrank test of each against the first, if there are more of them adjusted by Holm.
 
     Args:
         runs: of `read_runs`, with a categorical column ``arm``.
-        solved: wrong bits per sequence.
+        solved: wrong bits or symbols per sequence.
     """
     arms = _arms(runs)
     difficulties = dict.fromkeys(in_words(row["difficulty"]) for test in runs["test"] for row in test)
@@ -58,18 +64,31 @@ def _who(runs: pd.DataFrame) -> dict[str, str]:
 
 def _test(runs: pd.DataFrame, difficulty: str, solved: float) -> dict[str, str]:
     rows = [row for test in runs["test"] for row in test if in_words(row["difficulty"]) == difficulty]
+    lines = _errors(rows, solved) | _groups(rows) if rows else {}
+    return {f"{difficulty}: {line}": values for line, values in lines.items()}
+
+
+def _errors(rows: Sequence[Mapping[str, Any]], solved: float) -> dict[str, str]:
     if any("optimum_bits" in row for row in rows):
-        gaps = [row["cost_bits"] - row["optimum_bits"] for row in rows]
-        return {f"{difficulty}: bits above the optimum": spread(gaps, 2)}
-    if not rows:
-        return {}
-    rate = success_rate(row["wrong_bits"] <= solved for row in rows)
+        return {"bits above the optimum": spread([row["cost_bits"] - row["optimum_bits"] for row in rows], 2)}
+    measures = {measure.kind: measure for measure in measures_of(rows[0])}
+    cost, wrong = measures["cost"], measures["wrong"]
+    rate = success_rate(row[wrong.name] <= solved for row in rows)
     return {
-        f"{difficulty}: runs within {solved:g} wrong bits": f"{rate.successes} of {rate.trials}",
-        f"{difficulty}: 95 % interval of that share": f"{rate.low:.0%} to {rate.high:.0%}",
-        f"{difficulty}: wrong bits": spread([row["wrong_bits"] for row in rows], 3),
-        f"{difficulty}: cost, bits": spread([row["cost_bits"] for row in rows], 3),
+        f"runs within {solved:g} {wrong.words}": f"{rate.successes} of {rate.trials}",
+        "95 % interval of that share": f"{rate.low:.0%} to {rate.high:.0%}",
+        wrong.words: spread([row[wrong.name] for row in rows], 3),
+        cost.words: spread([row[cost.name] for row in rows], 3),
     }
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The share of wrong answers in each of the task's groups, such as the tasks of bAbI."""
+    shares = [row.get("by_group", {}) for row in rows]
+    errors = {
+        name: [100 * (1 - share[name]) for share in shares if name in share] for share in shares for name in share
+    }
+    return {f"{name}: wrong answers, %": spread(values, 1) for name, values in errors.items()}
 
 
 def _training(runs: pd.DataFrame) -> dict[str, str]:
@@ -92,18 +111,19 @@ def _against_first(arms: Mapping[str, pd.DataFrame]) -> list[list[str]]:
 
 
 def draw_comparison(runs: pd.DataFrame, curves: pd.DataFrame | None) -> Figure:
-    """Learning curves in bits and wrong bits, and the share of runs that is not solved yet, against sequences seen.
+    """Learning curves in bits and wrong answers, and the share of runs that is not solved yet, against sequences seen.
 
     Args:
         runs: of `read_runs`, with a categorical column ``arm``.
-        curves: what these runs logged as ``val/cost``, ``val/wrong_bits`` and ``val/optimum``; None without any.
+        curves: what these runs logged under the names of `CURVES` and as ``val/optimum``; None without any.
     """
     arms = _arms(runs)
-    count = 1 if curves is None else 1 + len(CURVES)
+    logged = [] if curves is None else [name for name in CURVES if (curves["name"] == name).any()]
+    count = 1 + len(logged)
     figure = Figure((max(6, 4.3 * count), 4.2), dpi=100, layout="constrained")
     panels = [*figure.subplots(1, count, squeeze=False, sharex=True)[0]]
     if curves is not None:
-        _draw_curves(panels, arms, curves)
+        _draw_curves(dict(zip(logged, panels, strict=False)), arms, curves)
     for (name, arm), style in zip(arms.items(), styles(arms).values(), strict=True):
         draw_survival(panels[-1], arm["sequences_to_solve"], arm["sequences"], style, name)
     for panel in panels:
@@ -113,10 +133,10 @@ def draw_comparison(runs: pd.DataFrame, curves: pd.DataFrame | None) -> Figure:
     return figure
 
 
-def _draw_curves(panels: Sequence[Axes], arms: Mapping[str, pd.DataFrame], curves: pd.DataFrame) -> None:
-    optimum = curves[curves["name"] == "val/optimum"].set_index(["run", "sequences"])["value"]
-    for panel, (logged, title) in zip(panels, CURVES.items(), strict=False):
-        curve = curves[curves["name"] == logged]
+def _draw_curves(panels: Mapping[str, Axes], arms: Mapping[str, pd.DataFrame], curves: pd.DataFrame) -> None:
+    optimum = curves[curves["name"] == OPTIMUM].set_index(["run", "sequences"])["value"]
+    for logged, panel in panels.items():
+        curve, title = curves[curves["name"] == logged], CURVES[logged]
         if logged == "val/cost" and (optimum > 0).any():
             above = optimum.reindex(pd.MultiIndex.from_frame(curve[["run", "sequences"]])).to_numpy()
             curve, title = curve.assign(value=curve["value"] - above), "cost above the optimum, bits per sequence"
@@ -133,7 +153,11 @@ def per_run(runs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     results = runs.columns[runs.columns.get_loc("seed") :]
     tested = pd.DataFrame(
         [
-            {f"{measure} at {in_words(row['difficulty'])}": row[measure] for row in test for measure in MEASURES}
+            {
+                f"{measure.name} at {in_words(row['difficulty'])}": row[measure.name]
+                for row in test
+                for measure in measures_of(row)
+            }
             for test in runs["test"]
         ]
     )
