@@ -98,6 +98,18 @@ def test_an_optimum_that_has_a_cost() -> None:
     assert lines["sequences until solved"] == ["–, 0 of 2 runs"]
 
 
+def test_symbols_and_groups() -> None:
+    def of(wrong: float, groups: dict[str, float]) -> list[dict]:
+        return [{"difficulty": {"questions": 5}, "cost_bits": 1.0, "wrong_symbols": wrong, "by_group": groups}]
+
+    test = [of(0.1, {"babi_01": 0.98, "babi_06": 1.0}), of(0.3, {"babi_01": 0.94})]
+    lines = lines_of(tabulate(runs_of({"babi": [None, None]}, test), solved=0.1))
+    assert lines["questions 5: runs within 0.1 wrong symbols"] == ["1 of 2"]
+    assert lines["questions 5: wrong symbols"] == ["0.200 (0.150 to 0.250; 0.300)"]
+    assert lines["questions 5: babi_01: wrong answers, %"] == ["4.0 (3.0 to 5.0; 6.0)"]
+    assert lines["questions 5: babi_06: wrong answers, %"] == ["0.0"]
+
+
 def test_arms_of_different_tests() -> None:
     items = {**row(1.0, 2.0), "difficulty": {"items": 6}}
     lines = lines_of(tabulate(runs_of({"copy": [1], "recall": [1]}, [[row(0.0, 1.0)], [items]]), solved=0.01))
@@ -168,6 +180,13 @@ def test_a_model_has_the_colour_of_its_name() -> None:
     own = styles(MODELS, dict(zip(MODELS, MODELS, strict=True)))
     lines = {line.get_label(): line.get_color() for line in draw_comparison(runs, curves_of(runs)).axes[0].lines}
     assert (lines["one"], lines["other"]) == (own["lstm"]["color"], own["ntm"]["color"])
+
+
+def test_the_figure_of_symbols() -> None:
+    runs = runs_of({"babi": [None, None]})
+    curves = curves_of(runs).replace({"name": {"val/wrong_bits": "val/wrong_symbols"}})
+    _, wrong = draw_comparison(runs, curves).axes
+    assert wrong.get_ylabel() == "wrong symbols per sequence" and wrong.lines[-1].get_ydata().tolist() == [10, 5]
 
 
 def test_the_figure_without_curves() -> None:

@@ -11,7 +11,7 @@ from ntm_lab.checks import not_negative
 from ntm_lab.cli.evaluate import writing
 from ntm_lab.files import write_whole
 from ntm_lab.studies.arms import differing, find_key, name_arms
-from ntm_lab.studies.comparison import draw_comparison, per_run, tabulate
+from ntm_lab.studies.comparison import OPTIMUM, draw_comparison, per_run, tabulate
 from ntm_lab.studies.results import CURVES, ended, read_curves, read_runs
 
 FIGURE, NUMBERS = "compare.png", "compare.csv"
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.01,
         metavar="BITS",
-        help="count a run as solved up to this many wrong bits per sequence (default: %(default)s)",
+        help="count a run as solved up to this many wrong bits or symbols per sequence (default: %(default)s)",
     )
     parser.add_argument(
         "--out",
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"\nRuns of one column differ in {', '.join(hidden)}; --by KEY,KEY tells them apart.")
 
     has_curves = any((Path(path) / CURVES).is_file() for path in runs["run"])
-    names = ["val/cost", "val/wrong_bits", "val/optimum"]
+    names = ["val/cost", "val/wrong_*", OPTIMUM]
     figure = draw_comparison(runs, read_curves(folders, names) if has_curves else None)
     numbers = per_run(runs, keys).to_csv(index=False)
     out = arguments.out

@@ -29,20 +29,21 @@ def evaluate(
     """A row for every difficulty: ``difficulty``, ``n``, and the mean of every measure of the task's answer: per
     sequence ``cost_bits``, ``wrong_bits`` (`Symbols`: ``wrong_symbols``) and ``exact``; for `Reals` ``squared_error``.
 
-    If even the perfect answer has a cost, ``optimum_bits`` gives it. The sequences depend on the seed alone, and no run
-    trains or validates on them. For a task with fixed data they are different ones of its test set, at most all. With
-    ``details`` a row also has, with intervals of 95 %,
+    If even the perfect answer has a cost, ``optimum_bits`` gives it. If the task has groups, ``by_group`` is the share
+    of right answers in each. The sequences depend on the seed alone, and no run trains or validates on them. For a task
+    with fixed data they are different ones of its test set, at most all. With ``details`` a row also has, with
+    intervals of 95 %,
 
-    ===================  ================================================================================
-    ``slots``            of the model's memory, if it has one
-    ``cost_interval``    of the mean, normal, as ``wrong_interval``; None for a single sequence
-    ``exact_interval``   Wilson's
-    ``chance``           cost and expected errors of guessing: see `Answer.chance`
-    ``solve``            all measures of the task's own solution
-    ``by_group``         the share of right answers in each of the task's groups, if it has some; likewise
-                         ``by_group_interval``, over sequences, and ``by_group_solve``, of the task's own solution
-    ``by_step``          lists of mean cost and errors at each scored step, if all sequences have equally many
-    ===================  ================================================================================
+    =====================  ==============================================================================
+    ``slots``              of the model's memory, if it has one
+    ``cost_interval``      of the mean, normal, as ``wrong_interval``; None for a single sequence
+    ``exact_interval``     Wilson's
+    ``chance``             cost and expected errors of guessing: see `Answer.chance`
+    ``solve``              all measures of the task's own solution
+    ``by_group_interval``  of ``by_group``, over sequences
+    ``by_group_solve``     the shares of the task's own solution
+    ``by_step``            lists of mean cost and errors at each scored step, if all sequences have equally many
+    =====================  ==============================================================================
 
     and for a task of bits whose perfect answer costs nothing
 

@@ -89,9 +89,13 @@ def chance(task: Task, difficulty: Difficulty) -> dict[str, float]:
 
 
 def brief(difficulty: Difficulty, scores: Scores, answer: Answer) -> dict[str, Any]:
-    """The row of ``results.json``: means per sequence."""
+    """The row of ``results.json``: means per sequence, and the share of right answers in each of the task's groups."""
     row = {"difficulty": dict(difficulty), "n": len(_cost(scores.measured))} | _averages(scores.measured)
-    return row | ({f"optimum_{answer.unit}": _mean(_cost(scores.optimum))} if _has_optimum(scores) else {})
+    if _has_optimum(scores):
+        row[f"optimum_{answer.unit}"] = _mean(_cost(scores.optimum))
+    if scores.groups:
+        row["by_group"] = accuracy({name: counts.sum(0) for name, counts in scores.groups.items()})
+    return row
 
 
 def detailed(scores: Scores, answer: Answer) -> dict[str, Any]:
@@ -104,8 +108,10 @@ def detailed(scores: Scores, answer: Answer) -> dict[str, Any]:
     row["chance"] = _averages(scores.chance)
     row["solve"] = _averages(scores.optimum)
     if scores.groups:
-        row["by_group"] = accuracy({name: counts.sum(0) for name, counts in scores.groups.items()})
-        row["by_group_interval"] = {name: [*of_ratio(*scores.groups[name].unbind(1))] for name in row["by_group"]}
+        intervals = {
+            name: [*of_ratio(*counts.unbind(1))] for name, counts in scores.groups.items() if counts[:, 1].any()
+        }
+        row["by_group_interval"] = intervals
         row["by_group_solve"] = accuracy({name: counts.sum(0) for name, counts in scores.best.items()})
     if scores.steps:
         measures = [measure.name for measure in answer.measures if measure.kind != "exact"]

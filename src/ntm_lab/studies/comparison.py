@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ from ntm_lab.studies.drawing import (
 )
 from ntm_lab.studies.statistics import NONE, p_value, spread, spread_of_times, success_rate
 from ntm_lab.studies.tables import markdown
+from ntm_lab.tasks.answers import measures_of
 from ntm_lab.tasks.difficulties import in_words
 
 TO_SOLVE = {"sequences": 0, "seconds": 1}  # digits
@@ -29,22 +31,27 @@ IN_ALL = {  # line: column, digits
     "seconds of training in all": ("seconds", 1),
     "largest gradient norm": ("largest_gradient_norm", 0),
 }
-MEASURES = ("wrong_bits", "cost_bits", "exact")  # of a row of the test
-CURVES = {"val/cost": "cost, bits per sequence", "val/wrong_bits": "wrong bits per sequence"}
+CURVES = {  # a panel for each that some run logged
+    "val/cost": "cost, bits per sequence",
+    "val/wrong_bits": "wrong bits per sequence",
+    "val/wrong_symbols": "wrong symbols per sequence",
+}
+OPTIMUM = "val/optimum"
 
 
 def tabulate(runs: pd.DataFrame, solved: float) -> str:
     """A Markdown table with a column for every arm.
 
-    Lines: seeds, parameters; for every difficulty tested how many runs are within ``solved`` wrong bits, the 95 %
-    interval of that share, wrong bits and cost (or, where even the perfect answer has a cost, bits above that); the
-    length of training until the validation was solved, as censored data, and in all. Numbers are median (quartiles;
-    largest); an arm with a single run has its values only. A last line has the logrank test of each arm with several
-    runs against the first, adjusted by Holm if there are several tests.
+    Lines: seeds, parameters; for every difficulty tested how many runs are within ``solved`` wrong bits (or symbols),
+    the 95 % interval of that share, wrong bits and cost (or, where even the perfect answer has a cost, bits above it),
+    and the share of wrong answers in each of the task's groups; the length of training until the validation was solved,
+    as censored data, and in all. Numbers are median (quartiles; largest); an arm with a single run has its values only.
+    A last line has the logrank test of each arm with several runs against the first, adjusted by Holm if there are
+    several tests.
 
     Args:
         runs: of `read_runs`, with a categorical column ``arm``.
-        solved: wrong bits per sequence.
+        solved: wrong bits or symbols per sequence.
     """
     arms = _arms(runs)
     difficulties = dict.fromkeys(in_words(row["difficulty"]) for test in runs["test"] for row in test)
@@ -69,19 +76,31 @@ def _who(runs: pd.DataFrame) -> dict[str, str]:
 
 def _test(runs: pd.DataFrame, difficulty: str, solved: float) -> dict[str, str | None]:
     rows = [row for test in runs["test"] for row in test if in_words(row["difficulty"]) == difficulty]
+    lines = _errors(rows, solved) | _groups(rows) if rows else {}
+    return {f"{difficulty}: {line}": values for line, values in lines.items()}
+
+
+def _errors(rows: Sequence[Mapping[str, Any]], solved: float) -> dict[str, str | None]:
     if any("optimum_bits" in row for row in rows):
-        gaps = [row["cost_bits"] - row["optimum_bits"] for row in rows]
-        return {f"{difficulty}: bits above the optimum": spread(gaps, 2)}
-    if not rows:
-        return {}
-    rate = success_rate(row["wrong_bits"] <= solved for row in rows)
-    interval = f"{rate.low:.0%} to {rate.high:.0%}" if rate.trials > 1 else None
+        return {"bits above the optimum": spread([row["cost_bits"] - row["optimum_bits"] for row in rows], 2)}
+    measures = {measure.kind: measure for measure in measures_of(rows[0])}
+    cost, wrong = measures["cost"], measures["wrong"]
+    rate = success_rate(row[wrong.name] <= solved for row in rows)
     return {
-        f"{difficulty}: runs within {solved:g} wrong bits": f"{rate.successes} of {rate.trials}",
-        f"{difficulty}: 95 % interval of that share": interval,
-        f"{difficulty}: wrong bits": spread([row["wrong_bits"] for row in rows], 3),
-        f"{difficulty}: cost, bits": spread([row["cost_bits"] for row in rows], 3),
+        f"runs within {solved:g} {wrong.words}": f"{rate.successes} of {rate.trials}",
+        "95 % interval of that share": f"{rate.low:.0%} to {rate.high:.0%}" if rate.trials > 1 else None,
+        wrong.words: spread([row[wrong.name] for row in rows], 3),
+        cost.words: spread([row[cost.name] for row in rows], 3),
     }
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The share of wrong answers in each of the task's groups, such as the tasks of bAbI."""
+    shares = [row.get("by_group", {}) for row in rows]
+    errors = {
+        name: [100 * (1 - share[name]) for share in shares if name in share] for share in shares for name in share
+    }
+    return {f"{name}: wrong answers, %": spread(values, 1) for name, values in errors.items()}
 
 
 def _training(runs: pd.DataFrame) -> dict[str, str]:
@@ -105,19 +124,20 @@ def _against_first(arms: Mapping[str, pd.DataFrame]) -> list[list[str]]:
 
 
 def draw_comparison(runs: pd.DataFrame, curves: pd.DataFrame | None) -> Figure:
-    """Learning curves in bits and wrong bits, and the share of runs that is not solved yet.
+    """Learning curves in bits and wrong answers, and the share of runs that is not solved yet.
 
-    A panel that would say nothing is left out: the share where no run is solved, wrong bits where even the optimum has
-    a cost. Against sequences seen, or against seconds where sequences are not the budget: a run was ended by the clock,
+    A panel that would say nothing is left out: the share where no run is solved, wrong answers where even the optimum
+    has a cost. Against sequences seen, or against seconds where sequences are not the budget: a run was ended by the clock,
     or arms were given different numbers of sequences.
 
     Args:
         runs: of `read_runs`, with a categorical column ``arm``.
-        curves: what these runs logged as ``val/cost``, ``val/wrong_bits`` and ``val/optimum``; None without any.
+        curves: what these runs logged under the names of `CURVES` and as ``val/optimum``; None without any.
     """
     arms, against = _arms(runs), _budget(runs)
     style = styles(arms, {name: model for name, arm in arms.items() if (model := _model(arm))})
-    shown = {} if curves is None else dict(CURVES)
+    logged = set() if curves is None else {*curves["name"]}
+    shown = {name: title for name, title in CURVES.items() if name in logged}
     if curves is not None and _costly(curves):
         shown = {"val/cost": "cost above the optimum, bits per sequence"}
     survives = bool(runs["sequences_to_solve"].notna().any()) or not shown
@@ -183,7 +203,11 @@ def per_run(runs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     results = runs.columns[runs.columns.get_loc("seed") :]
     tested = pd.DataFrame(
         [
-            {f"{measure} at {in_words(row['difficulty'])}": row[measure] for row in test for measure in MEASURES}
+            {
+                f"{measure.name} at {in_words(row['difficulty'])}": row[measure.name]
+                for row in test
+                for measure in measures_of(row)
+            }
             for test in runs["test"]
         ]
     )
