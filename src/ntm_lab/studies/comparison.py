@@ -127,8 +127,8 @@ def draw_comparison(runs: pd.DataFrame, curves: pd.DataFrame | None) -> Figure:
     """Learning curves in bits and wrong answers, and the share of runs that is not solved yet.
 
     A panel that would say nothing is left out: the share where no run is solved, wrong answers where even the optimum
-    has a cost. Against sequences seen, or against seconds where sequences are not the budget: a run was ended by the clock,
-    or arms were given different numbers of sequences.
+    has a cost. Against sequences seen, or against seconds where sequences are not the budget: a run was ended by the
+    clock, or arms were given different numbers of sequences.
 
     Args:
         runs: of `read_runs`, with a categorical column ``arm``.
