@@ -13,14 +13,17 @@ from tqdm import tqdm
 
 from ntm_lab.checks import at_least
 from ntm_lab.cli.evaluate import writing
-from ntm_lab.studies import Study, page, report
+from ntm_lab.studies import Study, page
+from ntm_lab.studies.pages import PAGES, find_studies, studies_of
 from ntm_lab.studies.sweeps import LAUNCHERS, Sweep, cores, find_sweep, launcher_overrides, run_sweep
 
 SUBMITIT = "submitit"  # short for submitit_slurm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("studies", nargs="*", metavar="NAME", help="of a study, or all; --list names them")
+    parser.add_argument(
+        "studies", nargs="*", metavar="NAME", help="of a study, or of a page: all of its studies; --list names them"
+    )
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--list", action="store_true", help="tell of each study what it asks and how far its jobs are")
     other.add_argument("--redraw", action="store_true", help="figure, verdict and page from the table, no training")
@@ -38,9 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("runs/report"),
         metavar="FOLDER",
-        help="of runs and page (default: %(default)s)",
+        help="of runs and page (default: runs/ and the page's name)",
     )
     parser.add_argument(
         "--publish", type=Path, metavar="FILE", help="write the page here too, with pictures and tables beside it"
@@ -53,28 +55,37 @@ def run(arguments: argparse.Namespace) -> None:
     Raises ValueError for a name that there is not, and at the end if anything failed; FileNotFoundError outside a clone
     of the project.
     """
-    asked = report.NAMES if arguments.list or "all" in arguments.studies else arguments.studies
-    studies = list({study.name: study for study in map(report.find_study, asked)}.values())
-    if not studies:
-        raise ValueError("NAME: must be one of those that --list names, or all")
     if arguments.jobs is not None:
         at_least("--jobs", arguments.jobs, 1)
-    out = arguments.out / ("full" if arguments.full else "quick")
-    needed = [] if arguments.redraw else [name for study in studies for name in study.sweeps]
-    sweeps = {name: find_sweep(name, arguments.full, out) for name in dict.fromkeys(needed)}
     if arguments.list:
-        print(overview(studies, sweeps))
+        print("\n".join(overview(studies_of(name), folder_of(name, arguments), arguments.full) for name in PAGES))
         return
+    studies = find_studies(arguments.studies)
+    if not studies:
+        raise ValueError("NAME: must be one of those that --list names, or all")
+    name = studies[0].page
+    out = folder_of(name, arguments)
+    sweeps = {} if arguments.redraw else find_sweeps(studies, out, arguments.full)
     with writing(out, "--out FOLDER"):
         out.mkdir(parents=True, exist_ok=True)
     torch.set_flush_denormal(True)  # as in training, for what is measured on trained models
     failed = reproduce(studies, sweeps, out, arguments)
-    print(f"page in {out / page.PAGE}")
+    print(f"page in {page.file_of(name, out)}")
     if arguments.publish:
         with writing(arguments.publish, "--publish FILE"):
-            page.publish(out, arguments.publish)
+            page.publish(name, out, arguments.publish)
     if failed:
         raise ValueError(f"{failed} of the jobs and studies failed; the page is made of the others")
+
+
+def folder_of(name: str, arguments: argparse.Namespace) -> Path:
+    """Where the runs of a page are, and the page itself."""
+    return (arguments.out or Path("runs") / name) / ("full" if arguments.full else "quick")
+
+
+def find_sweeps(studies: Sequence[Study], out: Path, full: bool) -> dict[str, Sweep]:
+    """The sweeps that studies of one page need, by name."""
+    return {name: find_sweep(name, full, out, study.page) for study in studies for name in study.sweeps}
 
 
 def reproduce(studies: Sequence[Study], sweeps: Mapping[str, Sweep], out: Path, arguments: argparse.Namespace) -> int:
@@ -124,9 +135,10 @@ def progress(sweeps: Collection[Sweep]) -> "tqdm[NoReturn]":
     return tqdm(total=total, initial=ended, unit=" jobs", miniters=0, smoothing=0, dynamic_ncols=True, disable=hidden)
 
 
-def overview(studies: Sequence[Study], sweeps: Mapping[str, Sweep]) -> str:
+def overview(studies: Sequence[Study], out: Path, full: bool) -> str:
     """The claim of each study, and how many jobs of its sweeps have ended."""
     lines = []
+    sweeps = find_sweeps(studies, out, full)
     for study in studies:
         own = [sweeps[name] for name in study.sweeps]
         jobs = ", ".join(f"{sweep.name} {sweep.ended()}/{len(sweep.jobs)}" for sweep in own)

@@ -230,6 +230,7 @@ def evaluate_ablations(
     seed: int = 2,
     ablations: Mapping[str, Ablation] | None = None,
     details: bool = False,
+    advance: Callable[[int], Any] = lambda sequences: None,
 ) -> list[dict[str, Any]]:
     """Rows of `evaluate`, of the same sequences for every ablation, whose name stands under ``ablation``.
 
@@ -237,7 +238,7 @@ def evaluate_ablations(
 
     Args:
         ablations: those to make; default all of `ablations_of`.
-        details: as in `evaluate`.
+        details, advance: as in `evaluate`.
 
     Raises ValueError for a model without a memory.
     """
@@ -246,7 +247,8 @@ def evaluate_ablations(
         storing = storing_steps(task.sample(2, difficulty, seeded(seed, "size")))
         chosen = ablations_of(model, throughout=not storing) if ablations is None else ablations
         for name, ablation in chosen.items():
-            (row,) = evaluate(Ablated(model, ablation, storing, seed), task, [difficulty], sequences, seed, details)
+            ablated = Ablated(model, ablation, storing, seed)
+            (row,) = evaluate(ablated, task, [difficulty], sequences, seed, details, advance)
             rows.append({"ablation": name} | row)
     return rows
 
