@@ -108,8 +108,8 @@ ABLATIONS: Mapping[str, Ablation] = {
     "intact": intact,
     "reads zeroed": reads_zeroed,
     "memory frozen": memory_frozen,
-    "memory cleared": memory_cleared,
     "slots shuffled": slots_shuffled,
+    "memory cleared": memory_cleared,
     "slots renumbered": slots_renumbered,
     "links cut": links_cut,
 }
