@@ -158,7 +158,8 @@ def test_another_page_has_its_own_title_and_file(make: Callable[..., Verdict], o
     make(study("figure5"))
     make(study("repairs", page="machines"))
     assert (out / "machines.md").read_text().startswith("# The machines, compared (quick form)")
-    assert "repairs" not in (out / "report.md").read_text() and "figure5" not in (out / "machines.md").read_text()
+    assert "## repairs" in (out / "machines.md").read_text() and "## figure5" not in (out / "machines.md").read_text()
+    assert "## figure5" in (out / "report.md").read_text() and "## repairs" not in (out / "report.md").read_text()
 
 
 def test_every_study_is_found_by_its_name_and_stands_on_its_page() -> None:

@@ -58,7 +58,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.jobs is not None:
         at_least("--jobs", arguments.jobs, 1)
     if arguments.list:
-        print("\n".join(overview(studies_of(name), folder_of(name, arguments), arguments.full) for name in PAGES))
+        for name in PAGES:
+            sweeps = find_sweeps(studies_of(name), folder_of(name, arguments), arguments.full)
+            for study in studies_of(name):
+                print(overview(study, [sweeps[needed] for needed in study.sweeps]))
         return
     studies = find_studies(arguments.studies)
     if not studies:
@@ -85,7 +88,8 @@ def folder_of(name: str, arguments: argparse.Namespace) -> Path:
 
 def find_sweeps(studies: Sequence[Study], out: Path, full: bool) -> dict[str, Sweep]:
     """The sweeps that studies of one page need, by name."""
-    return {name: find_sweep(name, full, out, study.page) for study in studies for name in study.sweeps}
+    needed = {name: study.page for study in studies for name in study.sweeps}
+    return {name: find_sweep(name, full, out, page) for name, page in needed.items()}
 
 
 def reproduce(studies: Sequence[Study], sweeps: Mapping[str, Sweep], out: Path, arguments: argparse.Namespace) -> int:
@@ -135,13 +139,8 @@ def progress(sweeps: Collection[Sweep]) -> "tqdm[NoReturn]":
     return tqdm(total=total, initial=ended, unit=" jobs", miniters=0, smoothing=0, dynamic_ncols=True, disable=hidden)
 
 
-def overview(studies: Sequence[Study], out: Path, full: bool) -> str:
-    """The claim of each study, and how many jobs of its sweeps have ended."""
-    lines = []
-    sweeps = find_sweeps(studies, out, full)
-    for study in studies:
-        own = [sweeps[name] for name in study.sweeps]
-        jobs = ", ".join(f"{sweep.name} {sweep.ended()}/{len(sweep.jobs)}" for sweep in own)
-        claim = fill(study.claim, 100, initial_indent="    ", subsequent_indent="    ")
-        lines += [study.name, claim, f"    jobs that have ended: {jobs or 'needs none'}"]
-    return "\n".join(lines)
+def overview(study: Study, sweeps: Sequence[Sweep]) -> str:
+    """The claim of a study, and how many jobs of its sweeps have ended."""
+    jobs = ", ".join(f"{sweep.name} {sweep.ended()}/{len(sweep.jobs)}" for sweep in sweeps)
+    claim = fill(study.claim, 100, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join([study.name, claim, f"    jobs that have ended: {jobs or 'needs none'}"])

@@ -171,7 +171,7 @@ def test_what_most_models_lose_was_there(table: pd.DataFrame, outcome: str, dnc:
 def test_what_is_kept_is_drawn_and_summarised() -> None:
     table = kept(0.1, 0.0)
     (axis,) = memory.draw(table).get_axes()
-    assert [text.get_text() for text in axis.texts] == ["0%", "10%", "0%", "0%"]
+    assert [text.get_text() for text in axis.texts] == ["", "0%", "10%", "0%", "0%", ""]
     lines = memory.summarise(table)
     assert lines.to_dict("list") == {
         "task": ["copy", "one-shot"],
@@ -210,7 +210,8 @@ def test_tables_of_tiny_sweeps(train: Callable[..., Any], tmp_path: Path, monkey
     }
     assert by_showing["wrong"].between(0, 1).all()
 
-    assert memory.measure(folders, False).empty  # nobody has learned anything
+    with pytest.raises(ValueError, match="none of the runs has learned"):
+        memory.measure(folders, False)
     monkeypatch.setattr(memory, "KNOWS", -10.0)
     ablated = memory.measure(folders, False)
     assert ablated.groupby(["task", "machine"]).size().to_dict() == {

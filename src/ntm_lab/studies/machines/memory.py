@@ -1,6 +1,7 @@
 """What a machine still knows when its memory fails it: by what it finds what it has stored."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     Columns: ``task``, ``machine``, ``seed``, ``ablation``; ``wrong``, the wrong answers per sequence at the hardest
     difficulty of training; and ``kept``, the share of what the intact model knows, which is how far its wrong answers
     are below chance.
+
+    Raises ValueError if no run knows its task.
     """
     rows: list[dict[str, Any]] = []
     for run in _runs(folders):
@@ -46,17 +49,18 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
                 | {"ablation": row["ablation"], "wrong": row[name], "kept": (chance - row[name]) / (chance - intact)}
                 for row in found
             ]
-    return pd.DataFrame(rows, columns=["task", "machine", "seed", "ablation", "wrong", "kept"])
+    if not rows:
+        raise ValueError("memory: none of the runs has learned its task, so there is nothing to be taken away")
+    return pd.DataFrame(rows)
 
 
-def _runs(folders: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
+def _runs(folders: Mapping[str, Path]) -> list[dict[Any, Any]]:
     """Of every machine by its recipe, on every task whose answers are right or wrong."""
-    for run in read_runs(folders["tasks"]).to_dict("records"):
-        if run["choices.task"] not in NEVER_SOLVED:
-            yield run
-    for run in read_runs(folders[SWEEP]).to_dict("records"):
-        if run[f"choices.experiment/machines/{SWEEP}"] in MACHINES:
-            yield run
+    known = read_runs(folders["tasks"])
+    episodes = read_runs(folders[SWEEP])
+    known = known[~known["choices.task"].isin(NEVER_SOLVED)]
+    episodes = episodes[episodes[f"choices.experiment/machines/{SWEEP}"].isin([*MACHINES])]
+    return [*known.to_dict("records"), *episodes.to_dict("records")]
 
 
 def lost(table: pd.DataFrame, task: str, machine: str, ablation: str) -> Rate | None:
@@ -82,37 +86,47 @@ def judge(table: pd.DataFrame) -> Verdict:
     return verdict_of_parts(parts, f"{said}.")
 
 
-def _medians(table: pd.DataFrame) -> pd.DataFrame:
-    """The median share that is kept: a row for every task and machine, a column for every ablation."""
-    middle = table.pivot_table(index=["task", "machine"], columns="ablation", values="kept", aggfunc="median")
-    order = [(task, machine) for task in TITLES for machine in MACHINES if (task, machine) in middle.index]
-    return middle.loc[order, [name for name in ABLATIONS if name in middle and name != "intact"]]
+def _medians(table: pd.DataFrame) -> dict[tuple[str, str], dict[str, float]]:
+    """The median share that is kept under every ablation, by task and machine; NaN under one that changes nothing."""
+    names = [name for name in ABLATIONS if name != "intact" and name in set(table["ablation"])]
+    return {
+        (task, machine): {name: here.loc[here["ablation"] == name, "kept"].median() for name in names}
+        for task in TITLES
+        for machine in MACHINES
+        if len(here := table[(table["task"] == task) & (table["machine"] == machine)])
+    }
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """What is kept, as a field of numbers: ablations across, machines and tasks down."""
-    middle = _medians(table)
-    figure = Figure((1.6 + 1.3 * middle.shape[1], 1.3 + 0.45 * len(middle)), dpi=110, layout="constrained")
+    medians = _medians(table)
+    names = [*next(iter(medians.values()))]
+    figure = Figure((1.6 + 1.3 * len(names), 1.3 + 0.45 * len(medians)), dpi=110, layout="constrained")
     axis = figure.subplots()
-    axis.imshow(middle.clip(0, 1), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for row, values in enumerate(middle.to_numpy()):
-        for column, value in enumerate(values):
-            if value == value:
-                colour = "white" if value > 0.6 else "black"
-                axis.text(column, row, f"{value:.0%}", ha="center", va="center", color=colour)
-    axis.set_xticks(range(middle.shape[1]), [name.replace(" ", "\n") for name in middle])
-    axis.set_yticks(range(len(middle)), [f"{MACHINES[machine]}, {TITLES[task]}" for task, machine in middle.index])
+    field = [[min(1.0, max(0.0, kept)) for kept in shares.values()] for shares in medians.values()]
+    axis.imshow(field, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, shares in enumerate(medians.values()):
+        for column, kept in enumerate(shares.values()):
+            colour = "white" if kept > 0.6 else "black"
+            axis.text(column, row, _percent(kept), ha="center", va="center", color=colour)
+    axis.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
+    axis.set_yticks(range(len(medians)), [f"{MACHINES[machine]}, {TITLES[task]}" for task, machine in medians])
     axis.set_title("Kept of what is known, median over seeds")
     return figure
+
+
+def _percent(share: float) -> str:
+    """Nothing where an ablation changes nothing."""
+    return "" if math.isnan(share) else f"{share:.0%}"
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """A line for every task and machine: the median share that is kept under each ablation."""
     rows = []
-    for (task, machine), values in _medians(table).iterrows():  # type: ignore[misc]
-        here = table[(table["task"] == task) & (table["machine"] == machine)]
-        shares = {str(name): "" if value != value else f"{value:.0%}" for name, value in values.items()}
-        rows.append({"task": TITLES[task], "machine": MACHINES[machine], "runs": here["seed"].nunique()} | shares)
+    for (task, machine), shares in _medians(table).items():
+        seeds = table.loc[(table["task"] == task) & (table["machine"] == machine), "seed"].nunique()
+        about = {"task": TITLES[task], "machine": MACHINES[machine], "runs": seeds}
+        rows.append(about | {name: _percent(kept) for name, kept in shares.items()})
     return pd.DataFrame(rows)
 
 
