@@ -137,7 +137,8 @@ def shuffle(state: NetworkState, chance: torch.Generator) -> NetworkState:
 
 
 def renumber(state: NetworkState, chance: torch.Generator) -> NetworkState:
-    """Contents, weightings, usage, precedence and links of the slots in another order, the same for all."""
+    """Contents, weightings, usage, precedence and links of the slots in another order, the same for all: every part of
+    the access's state whose last dimension is that of the slots."""
     places, slots = _places(state, chance), state.memory.shape[1]
     moved = {"memory": _taken(state.memory, places, 1)}
     for name, part in state.access._asdict().items():
