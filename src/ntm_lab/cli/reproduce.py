@@ -21,8 +21,9 @@ SUBMITIT = "submitit"  # short for submitit_slurm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    pages = " or ".join(PAGES)
     parser.add_argument(
-        "studies", nargs="*", metavar="NAME", help="of a study, or of a page: all of its studies; --list names them"
+        "studies", nargs="*", metavar="NAME", help=f"a study (--list names them), or {pages}: all studies of that page"
     )
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--list", action="store_true", help="tell of each study what it asks and how far its jobs are")
