@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from ntm_lab.checks import at_least
-from ntm_lab.evaluation import evaluate_cached, open_cache, parse, table
+from ntm_lab.evaluation import ablations_of, evaluate_ablations, evaluate_cached, open_cache, parse, table
 from ntm_lab.files import write_whole
 from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.types import Task
@@ -23,6 +23,9 @@ SEQUENCES = 1000  # per difficulty
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
     parser.add_argument("--slots", type=int, metavar="N", help="memory slots (default: as trained)")
+    parser.add_argument(
+        "--ablate", action="store_true", help="a row for every ablation of the memory: reads zeroed, links cut, …"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows with all details to this file")
 
 
@@ -70,10 +73,12 @@ def run(arguments: argparse.Namespace) -> None:
     folder, _, task, model = find(arguments.model, arguments.slots, arguments.trust)
     sequences = how_many(arguments, task)
     difficulties = parse(arguments.difficulty, task) if arguments.difficulty else [hardest(task)]
-    with progress(len(difficulties) * sequences) as bar:
-        rows = evaluate_cached(
-            model, task, difficulties, sequences, arguments.seed, open_cache(folder, model), bar.update
-        )
+    seed, ablations = arguments.seed, len(ablations_of(model)) if arguments.ablate else 1
+    with progress(len(difficulties) * sequences * ablations) as bar:
+        if arguments.ablate:
+            rows = evaluate_ablations(model, task, difficulties, sequences, seed, details=True, advance=bar.update)
+        else:
+            rows = evaluate_cached(model, task, difficulties, sequences, seed, open_cache(folder, model), bar.update)
     print(table(rows))
     if arguments.json:
         with writing(arguments.json, "--json FILE"):

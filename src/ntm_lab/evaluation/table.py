@@ -25,7 +25,7 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         lines.append(
             [
-                in_words(row["difficulty"]),
+                _name(row),
                 str(row["n"]),
                 str(row.get("slots", "–")),
                 *(_cell(row, measure) for measure in measures),
@@ -34,6 +34,11 @@ def table(rows: Sequence[Row]) -> str:
         )
     parts = [aligned(lines), *filter(None, (_gaps(rows), _errors(rows), _groups(rows), _tasks(rows)))]
     return "\n\n".join(parts)
+
+
+def _name(row: Row) -> str:
+    """What a row is about: its difficulty, and its ablation if it has one."""
+    return ", ".join(filter(None, (row.get("ablation"), in_words(row["difficulty"]))))
 
 
 def _cell(row: Row, measure: Measure) -> str:
@@ -54,7 +59,7 @@ def _gaps(rows: Sequence[Row]) -> str | None:
         optimum = [_number(row["solve"][measure.name]) for measure in measures]
         gap = _mean(row[f"gap_{unit}"], row["gap_interval"])
         by_part = [f"{value:.4f}" for value in _in_parts(row.get("gap_by_step", ()))]
-        lines.append([in_words(row["difficulty"]), *optimum, gap, *by_part])
+        lines.append([_name(row), *optimum, gap, *by_part])
     return aligned(lines) + f"\n(right: gap in {words} per prediction in each of {PARTS} parts of the sequence)"
 
 
@@ -72,7 +77,7 @@ def _errors(rows: Sequence[Row]) -> str | None:
     for row in rows:
         wrong = row["by_step"][errors.name]
         by_part = [f"{value:.3f}" for value in _in_parts(wrong)]
-        lines.append([in_words(row["difficulty"]), *(_counts(row["errors"], len(wrong)) if kinds else ()), *by_part])
+        lines.append([_name(row), *(_counts(row["errors"], len(wrong)) if kinds else ()), *by_part])
     told = f"right: {errors.words} per step in each of {PARTS} parts of the answer)"
     if not kinds:
         return f"{aligned(lines)}\n({told}"
@@ -100,7 +105,7 @@ def _groups(rows: Sequence[Row]) -> str | None:
         return None
     guessing = [row for row in rows if min(row["by_group_solve"].values()) < 1]
     heads = [
-        *(in_words(row["difficulty"]) for row in rows),
+        *(_name(row) for row in rows),
         *(f"best, {in_words(row['difficulty'])}" for row in guessing),
     ]
     lines = [["right answers", *heads]]

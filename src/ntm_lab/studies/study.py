@@ -75,13 +75,14 @@ class Study:
     Args:
         name: as on the command line.
         claim: the claim in its author's words, or the question.
-        sweeps: names of the files in ``conf/experiment/report/`` whose runs it needs; a sweep that several studies need
+        sweeps: names of the files in ``conf/experiment/<page>/`` whose runs it needs; a sweep that several studies need
             is trained once.
         measure: the small table that all the rest is made from, of plain values, out of the folders of the sweeps by
             their names and whether they hold the full form. The slow part: it may evaluate trained models.
         draw: the figure of the table; None: its sentence says it all.
         judge: the verdict the table leads to.
         summarise: the few lines of the table that stand below the figure.
+        page: on which it stands, see `ntm_lab.studies.pages`.
     """
 
     name: str
@@ -91,3 +92,4 @@ class Study:
     draw: Callable[[pd.DataFrame], Figure] | None
     judge: Callable[[pd.DataFrame], Verdict]
     summarise: Callable[[pd.DataFrame], pd.DataFrame]
+    page: str = "report"

@@ -1,6 +1,6 @@
 """Sweeps of runs: their jobs, run and rerun until all have ended.
 
-A sweep is a file of ``conf/experiment/report``, in its quick or its full form (``form=full``). Its jobs are run by
+A sweep is a file of ``conf/experiment/<page>``, in its quick or its full form (``form=full``). Its jobs are run by
 ``python train.py -m`` through one of Hydra's launchers. Their state is read from their folders only.
 """
 
@@ -46,15 +46,16 @@ class Sweep:
         return sum((self.folder / job / RESULTS).exists() for job in self.jobs)
 
 
-def find_sweep(name: str, full: bool, out: Path) -> Sweep:
-    """The sweep of a name, its runs in a folder of that name in ``out``; to be called in a clone of the project.
+def find_sweep(name: str, full: bool, out: Path, page: str = "report") -> Sweep:
+    """The sweep of a name on a page, its runs in a folder of that name in ``out``; to be called in a clone of the
+    project.
 
     Raises FileNotFoundError if there is no such sweep here.
     """
-    for part in (Path("train.py"), CONF / "experiment" / "report" / f"{name}.yaml"):
+    for part in (Path("train.py"), CONF / "experiment" / page / f"{name}.yaml"):
         if not part.is_file():
             raise FileNotFoundError(f"{part}: is not in {Path.cwd()}; sweeps are run in a clone of the project")
-    overrides = (f"experiment=report/{name}", f"form={'full' if full else 'quick'}")
+    overrides = (f"experiment={page}/{name}", f"form={'full' if full else 'quick'}")
     return Sweep(name, overrides, out / name, sweep_jobs(CONF, *overrides))
 
 
