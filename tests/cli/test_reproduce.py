@@ -78,7 +78,7 @@ def test_a_study_is_made_of_the_runs_that_there_are(clone: Path, capsys: pytest.
     assert said.out.splitlines() == ["tiny: reproduced: 2 runs.", "page in runs/report/quick/report.md"]
     assert said.err.splitlines() == [
         *(f"tiny: memory.slots=0,seed={seed} failed: {FAILED}" for seed in (0, 1)),
-        "ntm-lab reproduce: 2 of the jobs and studies failed; the page is made of the others",
+        "ntm-lab reproduce: 2 of the jobs and studies failed; the page shows the others",
     ]
     out = clone / "runs/report/quick"
     assert {path.name for path in out.iterdir()} == {
