@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 
 LESSONS = Path(__file__).parents[1] / "docs" / "lessons"
 NAMES = ["01-copy", "02-break-it", "03-dnc", "04-one-shot"]
-LIMIT = 300  # seconds of a cell; each takes a tenth of it where it has a core to itself
+LIMIT = 300  # seconds of a cell, of which none takes a fifth with a core to itself
 
 
 def read(name: str) -> nbformat.NotebookNode:
