@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ntm_lab.checks import at_least, number
+from ntm_lab.fast import updates
 from ntm_lab.tasks.answers import accuracy, by_group
 from ntm_lab.tasks.difficulties import label
 from ntm_lab.training.data import Data
@@ -143,6 +144,7 @@ class Learner(pl.LightningModule):
             )
         weights = [part for part in self.model.parameters() if part.requires_grad]
         torch.autograd.grad(signals["logits"].sum(), weights, allow_unused=True)
+        updates.warm_up(weights)
 
     def as_trained(self, batch: Batch) -> Batch:
         """A batch on the device and in the precision of training."""
