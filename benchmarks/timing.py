@@ -40,7 +40,8 @@ def training_step(workload: Workload, model: nn.Module, batch: int, threads: int
     generator = torch.Generator().manual_seed(batch)
     pool = [workload.draw(batch, mixed, generator) for _ in range(POOL)]
     endless = itertools.cycle([each.to(device) for each in pool])
-    adam, clip = torch.optim.Adam, partial(clip_grad_norm_, max_norm=10.0)
+    adam: type[torch.optim.Adam] = torch.optim.Adam
+    clip: Callable[..., torch.Tensor] = partial(clip_grad_norm_, max_norm=10.0)
     if isinstance(model, SequenceModel):
         adam, clip = getattr(optim, "Adam", adam), optim.ClipNorm(10.0)  # an older commit has no Adam of its own
     optimizer = adam(model.parameters(), lr=1e-4, betas=(0.9, 0.95), fused=True)
