@@ -188,6 +188,17 @@ def test_hooks_are_called_once_a_step_whoever_takes_it() -> None:
     assert len(calls) == 3
 
 
+@pytest.mark.parametrize("optimizer_class", [GravesRMSProp, Adam], ids=lambda optimizer: optimizer.__name__)
+def test_gradients_are_dropped_or_set_to_0(optimizer_class: Callable[..., torch.optim.Optimizer]) -> None:
+    parameter = Parameter(torch.ones(2))
+    optimizer = optimizer_class([parameter])
+    parameter.grad = torch.ones(2)
+    optimizer.zero_grad(set_to_none=False)
+    assert parameter.grad.tolist() == [0, 0]
+    optimizer.zero_grad()
+    assert parameter.grad is None
+
+
 def test_a_step_in_one_pass_is_seen_by_autograd() -> None:
     """A weight that backward still needs must not have changed."""
     parameters = weights(torch.float64)

@@ -100,6 +100,13 @@ class Learner(pl.LightningModule):
         self.worst = float(sum(worst)) / len(worst)
         self.latest: dict[str, float] = {}  # the newest value of everything logged
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As of any module, but at once for the name of the hook under way, which Lightning sets fifty times a step."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     @property
     def sequences(self) -> int:
         """Sequences seen in training."""
