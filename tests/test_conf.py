@@ -319,7 +319,7 @@ def test_the_lstm_has_no_dead_keys(composed: Callable[..., DictConfig]) -> None:
 
 def test_an_experiment_yields_to_the_command_line(composed: Callable[..., DictConfig]) -> None:
     config = composed("experiment=graves2014/copy", "optimizer=adam", "data.batch_size=3", "memory.init=constant")
-    assert config.optimizer._target_ == "torch.optim.Adam"
+    assert config.optimizer._target_ == "ntm_lab.training.optim.Adam"
     assert config.data.batch_size == 3
     assert config.memory.init._target_ == "ntm_lab.nn.contents.Constant"
     assert config.clip._target_ == "ntm_lab.training.optim.ClipElements"  # the experiment's own

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ntm_lab.checks import at_least, number
+from ntm_lab.fast import updates
 from ntm_lab.tasks.answers import accuracy, by_group
 from ntm_lab.tasks.difficulties import label
 from ntm_lab.training.data import Data
@@ -99,6 +100,13 @@ class Learner(pl.LightningModule):
         self.worst = float(sum(worst)) / len(worst)
         self.latest: dict[str, float] = {}  # the newest value of everything logged
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As of any module, but at once for the name of the hook under way, which Lightning sets fifty times a step."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     @property
     def sequences(self) -> int:
         """Sequences seen in training."""
@@ -143,6 +151,7 @@ class Learner(pl.LightningModule):
             )
         weights = [part for part in self.model.parameters() if part.requires_grad]
         torch.autograd.grad(signals["logits"].sum(), weights, allow_unused=True)
+        updates.warm_up(weights)
 
     def as_trained(self, batch: Batch) -> Batch:
         """A batch on the device and in the precision of training."""
