@@ -99,7 +99,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """The share of runs that are not solved yet: a panel for every task, a line for every machine."""
     tasks = [task for task in TASKS if task in set(table["task"]) and task not in NEVER_SOLVED]
     figure = Figure((4.0 * len(tasks), 3.8), dpi=110, layout="constrained")
-    style = styles(MACHINES)
+    style = styles(MACHINES, {machine: machine for machine in MACHINES})
     for axis, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
         for machine, name in MACHINES.items():
             runs = runs_of(table, task, machine)
