@@ -8,6 +8,7 @@ from ntm_lab.types import Encoder
 
 __all__ = ["Words"]
 
+
 class Words(Encoder):
     """Embeds the words of a step: Σ_p m_p ∘ E x_p, with a learned vector E of every word and a mask m_p of every place.
 
