@@ -39,6 +39,7 @@ def test_masks_begin_about_one() -> None:
         ({"words": 4}, r"model\.encoder\.words=4: must divide the inputs of the task, 6"),
         ({"words": 0}, r"model\.encoder\.words=0: must be a whole number"),
         ({"words": 3, "size": 0}, r"model\.encoder\.size=0: must be a whole number"),
+        ({"words": 3, "noise": -1}, r"model\.encoder\.noise=-1: must be at least 0"),
     ],
     ids=["words", "none", "size"],
 )

@@ -30,9 +30,13 @@ SETTINGS = [
     "data.mixed_lengths=true",
 ]
 AT = """
+import atexit
 import os
 import signal
 import pytorch_lightning as pl
+import torch
+
+atexit.register(lambda: print("still in a group" * torch.distributed.is_initialized(), end=""))
 
 
 class At(pl.Callback):
@@ -402,6 +406,7 @@ def test_two_processes_train_as_one(train: Train, tiny_ntm: list[str], whole: Pa
     settings = [*tiny_ntm, *SETTINGS, *at(6, "15"), "trainer.devices=2", f"hydra.run.dir={folder}"]
     status, out, err = end(begin(*settings, folder=ending))
     assert (status, err) == (143, "") and out.count("goes on from the last validation") == 1
+    assert "still in a group" not in out
     assert state(folder)["global_step"] == 4
 
     tasks = SLURM | {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}

@@ -1,4 +1,4 @@
-"""What a source of images is, and what the sources share: choosing, picking and turning images."""
+"""The interface of a source of images, and helpers to choose, pick and turn images."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
