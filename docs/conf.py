@@ -36,6 +36,8 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # as tests run the notebooks; for the published site `-D nb_execution_mode=auto`
 nb_execution_timeout = 300
+nb_output_stderr = "remove"  # progress bars
+nb_ipywidgets_js = {}  # which would come from a network
 
 # The API, from the docstrings: a word in single backticks is a name, linked where there is one
 default_role = "py:obj"
