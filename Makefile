@@ -4,7 +4,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: train test test-fast lint bench models clean
+.PHONY: train test test-fast lint docs linkcheck bench models clean
 
 train: $(STAMP)
 	$(BIN)/python train.py $(ARGS)
@@ -21,6 +21,15 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site, in docs/_build/html: made anew each time, and a warning is an error.
+docs: $(STAMP)
+	rm -rf docs/_build/html docs/_build/doctrees docs/api/packages
+	$(BIN)/python -m sphinx -q -W --keep-going -d docs/_build/doctrees docs docs/_build/html $(ARGS)
+
+# The links that leave the site; needs a network.
+linkcheck: $(STAMP)
+	$(BIN)/python -m sphinx -q -b linkcheck -d docs/_build/doctrees docs docs/_build/linkcheck $(ARGS)
+
 bench: $(STAMP)
 	$(BIN)/python benchmarks/speed.py --short $(ARGS)
 
@@ -28,7 +37,7 @@ models: $(STAMP)
 	$(BIN)/python tools/make_models.py $(ARGS)
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf docs/_build docs/api/packages .venv .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt

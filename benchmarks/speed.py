@@ -1,7 +1,8 @@
 """How long a training step takes: `python benchmarks/speed.py [WORKLOAD…]`.
 
-A step is forward, backward, clipping by norm at 10 and Adam, on random bits that were drawn before. The workloads, each
-a machine at its sizes, are in workloads.py. The contestants:
+A step is forward, backward, clipping by norm at 10 and Adam, on random bits that were drawn before. Machines of ntm_lab
+take `ntm_lab.training.optim`'s clipping and Adam, as `train.py` does, all others PyTorch's clipping and fused Adam. The
+workloads, each a machine at its sizes, are in workloads.py. The contestants:
 
     reference, numba, triton  ntm_lab's machine with this backend; "-no-links": a DNC without temporal links
     plain                     plain_ntm.py or plain_dnc.py, of the same sizes, in eager PyTorch; it knows no lengths

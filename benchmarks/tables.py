@@ -2,7 +2,8 @@
 
 FILE is what `speed.py --save` wrote, by default the newest in benchmarks/results. A table stands between the lines
 `<!-- speed: WORKLOAD … -->` and `<!-- /speed -->` of a document; words after the workload are the contestants it
-shows, all by default. What is between the lines is replaced, and `--check` only says whether it would be.
+shows, all by default. A ratio at one batch size stands between `<!-- ratio: WORKLOAD SLOW/FAST B -->` and
+`<!-- /ratio -->` within a sentence. Both are replaced; `--check` only says whether they would be.
 """
 
 import argparse
@@ -17,22 +18,34 @@ from workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[1]
 PLACE = re.compile(r"(<!-- speed: (\S+)(.*?) -->\n).*?(<!-- /speed -->)", re.DOTALL)
+RATIO = re.compile(r"(<!-- ratio: (\S+) (\S+)/(\S+) (\d+) -->).*?(<!-- /ratio -->)", re.DOTALL)
 
 
 def filled(text: str, about: dict[str, str], rows: Sequence[Row]) -> str:
-    """A document with its tables made anew; KeyError names a workload that was not measured."""
+    """A document with its tables and ratios made anew; KeyError names what was not measured."""
+    measured = [row for row in rows if row.threads == 1 and not row.mixed]
+
+    def missing(what: str) -> KeyError:
+        return KeyError(f"{what}: was not measured by {about['command']}")
+
+    def divide(place: re.Match[str]) -> str:
+        opening, workload, slow, fast, batch, closing = place.groups()
+        ms = {row.contestant: row.ms for row in measured if row.workload == workload and row.batch == int(batch)}
+        if not {slow, fast} <= {*ms}:
+            raise missing(f"{workload} {slow}/{fast} {batch}")
+        return f"{opening}{ms[slow] / ms[fast]:.2g}{closing}"
 
     def fill(place: re.Match[str]) -> str:
         opening, workload, contestants, closing = place.groups()
-        shown = [row for row in rows if row.workload == workload and row.threads == 1 and not row.mixed]
+        shown = [row for row in measured if row.workload == workload]
         if contestants.split():
             shown = [row for row in shown if row.contestant in contestants.split()]
         if not shown:
-            raise KeyError(f"{workload}: was not measured by {about['command']}")
+            raise missing(workload)
         made = f"{WORKLOADS[workload].title}; one thread of {about['device']} ({about['vectors']}), {about['date']}:"
         return f"{opening}{made}\n\n{table(shown, RATIOS)}\n{closing}"
 
-    return PLACE.sub(fill, text)
+    return RATIO.sub(divide, PLACE.sub(fill, text))
 
 
 def main() -> None:

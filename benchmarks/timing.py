@@ -4,6 +4,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -11,6 +12,9 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 from workloads import Workload, loss_of
+
+from ntm_lab.training import optim
+from ntm_lab.types import SequenceModel
 
 LEAST_STEPS = 3  # in a turn, however slow
 POOL = 8  # batches of a kind; they take turns
@@ -28,19 +32,26 @@ class Times(NamedTuple):
 
 
 def training_step(workload: Workload, model: nn.Module, batch: int, threads: int, mixed: bool) -> Callable[[], None]:
-    """A function that trains for one step, and returns when it is done: forward, backward, clipping by norm, Adam."""
+    """A function that trains for one step, and returns when it is done: forward, backward, clipping by norm, Adam.
+
+    A machine is trained as by `train.py`, what stands beside it by PyTorch's own clipping and fused Adam.
+    """
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(batch)
     pool = [workload.draw(batch, mixed, generator) for _ in range(POOL)]
     endless = itertools.cycle([each.to(device) for each in pool])
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.9, 0.95), fused=True)  # as in training
+    adam: type[torch.optim.Adam] = torch.optim.Adam
+    clip: Callable[..., torch.Tensor] = partial(clip_grad_norm_, max_norm=10.0)
+    if isinstance(model, SequenceModel):
+        adam, clip = getattr(optim, "Adam", adam), optim.ClipNorm(10.0)  # an older commit has no Adam of its own
+    optimizer = adam(model.parameters(), lr=1e-4, betas=(0.9, 0.95), fused=True)
 
     def step() -> None:
         torch.set_num_threads(threads)
         loss = loss_of(model, next(endless))
         optimizer.zero_grad()
         loss.backward()
-        clip_grad_norm_(model.parameters(), 10.0)
+        clip(model.parameters())
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()

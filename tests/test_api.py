@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,8 @@ from ntm_lab.tasks import AssociativeRecall, Copy, NGrams, RepeatCopy, Sort
 from ntm_lab.tasks.base import BaseTask
 from ntm_lab.training.curricula import LookBack, PredictionGain
 from ntm_lab.types import Access
+
+ROOT = Path(__file__).parents[1]
 
 # The package
 
@@ -139,14 +142,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def test_an_ntm_learns_copy_in_the_plain_loop_of_the_readme(one_thread: None) -> None:
-    text = (Path(__file__).parents[1] / "README.md").read_text()
+def test_an_ntm_learns_copy_in_the_plain_loop_of_the_docs(one_thread: None) -> None:
+    text = (ROOT / "docs/using.md").read_text()
     loop = next(part.partition("```")[0] for part in text.split("```python\n") if "ntm_lab.NTM(9, 8)" in part)
     torch.manual_seed(0)
     names: dict[str, Any] = {}
     exec(loop, names)
     (row,) = ntm_lab.evaluate(names["model"], names["task"], length=20, sequences=100)
     assert row["wrong_bits"] < 0.05 * 160
+
+
+def test_the_four_lines_of_the_readme(one_thread: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They train a whole run, which is shorter here, so that nothing is learned; and leave a page."""
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"^```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec(block.replace("seed=1", "seed=1, max_sequences=64, callbacks='none'"), names)
+    assert names["run"].results["sequences"] == 64
+    assert (tmp_path / "copy.html").stat().st_size > 100_000
 
 
 class Regressor(nn.Module):

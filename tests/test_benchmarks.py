@@ -46,8 +46,14 @@ def test_a_document_gets_its_tables_from_the_file(script: Any) -> None:
     assert "| numba | 2.00 |\n| reference | 30.00 |\n| reference / numba | 15.00 |" in made
     assert made.startswith("before\n") and made.endswith("after\n")
     assert "A chip, 9 GHz (AVX2), 2026-01-02" in made and "old" not in made and "plain" not in made
-    with pytest.raises(KeyError, match=r"mann: was not measured by speed\.py dnc"):
-        tables.filled("<!-- speed: mann -->\n<!-- /speed -->", ABOUT, rows(results, numba=2.0))
+    ratio = "some <!-- ratio: dnc {}/numba 16 -->3<!-- /ratio --> times as fast"
+    assert "-->12<!--" in tables.filled(ratio.format("plain"), ABOUT, rows(results, numba=2.0, plain=24.7))
+    for text, absent in (
+        ("<!-- speed: mann -->\n<!-- /speed -->", "mann"),
+        (ratio.format("plain"), "dnc plain/numba 16"),
+    ):
+        with pytest.raises(KeyError, match=rf"{absent}: was not measured by speed\.py dnc"):
+            tables.filled(text, ABOUT, rows(results, numba=2.0))
 
 
 def test_a_comparison_is_refused_where_values_differ(script: Any) -> None:

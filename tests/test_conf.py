@@ -216,6 +216,29 @@ def test_a_budget_belongs_to_the_task_whatever_the_model(composed: Callable[...,
         assert (other.max_sequences, other.data.validate_every) == (7, 800)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        (["task=one_shot"], (20_000, 1_600)),
+        (["task=one_shot", "task.images=omniglot"], (100_000, 3_200)),
+        (["task=one_shot", "max_sequences=7"], (7, 1_600)),
+        (["budget=one_shot"], (100_000, 3_200)),
+    ],
+    ids=["digits", "omniglot", "own", "no images"],
+)
+def test_a_budget_may_ask_which_images_there_are(
+    chosen: list[str], expected: tuple[int, int], composed: Callable[..., DictConfig]
+) -> None:
+    config = composed(*chosen)
+    assert (config.max_sequences, config.data.validate_every) == expected
+
+
+def test_encoders_of_images_know_their_size(composed: Callable[..., DictConfig]) -> None:
+    chosen = ["model=mann", "task=one_shot", "model.encoder=convolutions"]
+    assert composed(*chosen).model.encoder.side == 8
+    assert composed(*chosen, "task.images=omniglot", "task.images.size=28").model.encoder.side == 28
+
+
 OWN_TASK = """
 _target_: ntm_lab.tasks.Copy
 lengths: [1, 3]
@@ -297,7 +320,7 @@ def test_the_lstm_has_no_dead_keys(composed: Callable[..., DictConfig]) -> None:
 
 def test_an_experiment_yields_to_the_command_line(composed: Callable[..., DictConfig]) -> None:
     config = composed("experiment=graves2014/copy", "optimizer=adam", "data.batch_size=3", "memory.init=constant")
-    assert config.optimizer._target_ == "torch.optim.Adam"
+    assert config.optimizer._target_ == "ntm_lab.training.optim.Adam"
     assert config.data.batch_size == 3
     assert config.memory.init._target_ == "ntm_lab.nn.contents.Constant"
     assert config.clip._target_ == "ntm_lab.training.optim.ClipElements"  # the experiment's own

@@ -25,7 +25,7 @@ STANDS_ON = {
     "tasks": "checks types",  # no model
     "evaluation": "checks types files nn tasks",  # it takes any model, however it was trained
     "figures": "checks types files nn tasks evaluation",
-    "training": "checks types files tasks",  # is handed a finished model, and whatever draws
+    "training": "checks types files fast tasks",  # is handed a finished model, and whatever draws
     "runs": "checks types files tasks evaluation training",
     "zoo": "checks types files nn tasks training runs",
     "studies": "checks types files nn tasks runs zoo evaluation figures",

@@ -1,10 +1,13 @@
-"""The wheel brings everything: its settings are in it, and `ntm-lab train` works where there is no clone."""
+"""The wheel brings everything: its settings are in it, and `ntm-lab train` works where there is no clone; it was built
+as a release is, so that its README leads to the repository."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,8 @@ TINY = [
     *("max_sequences=8", "test.sequences=4", "test.difficulties=null", "logger=csv", "callbacks=none"),
     *("memory.slots=8", "controller.size=8", "backend=reference"),
 ]
+HOME = "https://host.example/me/lab"
+RELEASE = {"GITHUB_SERVER_URL": "https://host.example", "GITHUB_REPOSITORY": "me/lab", "GITHUB_REF_NAME": "v9"}
 OWN_TASK = "_target_: own.tasks.Short\nlengths: [1, 3]\nbits: 2\n"
 OWN_CLASS = "from ntm_lab.tasks import Copy\n\n\nclass Short(Copy):\n    pass\n"
 
@@ -24,7 +29,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of packages with the wheel in it, and nothing else of ours."""
     folder = tmp_path_factory.mktemp("wheel")
     build = f"from hatchling.build import build_wheel; print(build_wheel({str(folder)!r}))"
-    name = subprocess.run([sys.executable, "-c", build], cwd=ROOT, capture_output=True, text=True, check=True)
+    environment = os.environ | RELEASE
+    name = subprocess.run(
+        [sys.executable, "-c", build], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
     with zipfile.ZipFile(folder / name.stdout.split()[-1]) as wheel:
         wheel.extractall(folder / "packages")
     return folder / "packages"
@@ -41,6 +49,18 @@ def ntm_lab(installed: Path, folder: Path, *arguments: str) -> subprocess.Comple
 def test_the_settings_are_in_the_wheel(installed: Path) -> None:
     ours = {path.relative_to(ROOT) for path in (ROOT / "conf").rglob("*.yaml")}
     assert {path.relative_to(installed / "ntm_lab") for path in (installed / "ntm_lab").rglob("*.yaml")} == ours
+
+
+def test_links_of_a_release_lead_to_the_repository(installed: Path) -> None:
+    (folder,) = installed.glob("ntm_lab-*.dist-info")
+    about = Distribution.at(folder).metadata
+    assert f"Changelog, {HOME}/blob/v9/CHANGELOG.md" in about.get_all("Project-URL")
+    text = about.get_payload()  # the README
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert f"{HOME}/raw/v9/docs/copy.gif" in targets and f"{HOME}/blob/v9/docs/tasks.md" in targets
+    assert all(target.startswith("https://") for target in targets)
+    ours = {target.partition("/v9/")[2] for target in targets if target.startswith(HOME)}
+    assert not [path for path in ours if not (ROOT / path).is_file()]
 
 
 def test_it_trains_in_any_folder(installed: Path, tmp_path: Path) -> None:

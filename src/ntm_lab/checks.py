@@ -16,7 +16,7 @@ def at_least(key: str, value: int, least: int, most: int | None = None) -> int:
 def number(
     key: str, value: float, holds: Callable[[float], bool] = math.isfinite, allowed: str = "a finite number"
 ) -> float:
-    """The value, if it is a number that ``holds``, which ``allowed`` says in words; ValueError if not."""
+    """The value, if it is a number for which ``holds`` is true; else ValueError, which says what is ``allowed``."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
         raise ValueError(f"{key}={value}: must be {allowed}")
     return value

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read only if they are sound; and locks."""
+"""Files that are written whole or not at all, and checked when they are read; and locks."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-LARGEST = 10_000_000  # bytes of a text file; of a long curriculum's results a tenth
+LARGEST = 10_000_000  # bytes of a text file; ten times the results of a long curriculum
 DEEPEST = 50  # nested lists and mappings; a config has ten at most
 # OmegaConf's own parser, a hundred times as fast without OmegaConf
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -26,7 +26,7 @@ def write_whole(path: Path, text: str) -> None:
 def held(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold a lock file. While another process holds it, wait, with a line that says so, or raise BlockingIOError.
 
-    However a process ends, the system takes its locks back.
+    The system releases the locks of a process however it ends.
     """
     lock, busy = FileLock(path), f"{path.parent}: another process works there"
     try:
@@ -43,17 +43,17 @@ def held(path: Path, wait: bool = True) -> Iterator[None]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file; ValueError for one that is absurdly large or no text."""
+    """The text of a file; ValueError if it is far too large or not text."""
     if path.stat().st_size > LARGEST:
         raise ValueError(f"it has {path.stat().st_size} bytes, more than {LARGEST}")
     return path.read_text()
 
 
 def read_yaml_text(path: Path) -> str:
-    """The text of a YAML file that is safe to construct: nothing in it stands for more than is written.
+    """The text of a YAML file that is safe to construct: it cannot expand beyond what is written.
 
-    Raises ValueError for what is no YAML, for aliases (``*name``), ten lines of which can stand for billions of values,
-    and for nesting that would exhaust the stack.
+    Raises ValueError for anything but YAML, for aliases (``*name``), ten lines of which can stand for billions of
+    values, and for nesting that would exhaust the stack.
     """
     text, depth = read_text(path), 0
     try:
@@ -69,7 +69,7 @@ def read_yaml_text(path: Path) -> str:
 
 
 def read_yaml(path: Path) -> Any:
-    """The plain values in a YAML file; ValueError as of `read_yaml_text`, and for tags."""
+    """The plain values in a YAML file; ValueError as in `read_yaml_text`, and for tags."""
     try:
         return yaml.load(read_yaml_text(path), _LOADER)
     except yaml.YAMLError as error:

@@ -1,8 +1,9 @@
-"""The words everyone here speaks: what a batch, a task, a curriculum and a sequence model are.
+"""The types that everything else is written in: a batch, a task, a curriculum, a sequence model, an access.
 
 Shapes use B batch, T time steps, I input width, O output width.
 """
 
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ Ranges = Mapping[str, tuple[int, int]]
 
 
 class Batch(NamedTuple):
-    """Sequences and what is asked of them. Steps past a sequence's length are padding."""
+    """Sequences and their targets. Steps past a sequence's length are padding."""
 
     inputs: Tensor  # (B, T, I)
     targets: Tensor  # (B, T, ·), of the kind that the task's answer says
@@ -36,6 +37,25 @@ class Batch(NamedTuple):
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name}: {tuple(part.shape)}" for name, part in self._asdict().items())
         return f"Batch({shapes})"
+
+
+class Phase(NamedTuple):
+    """Steps of a sequence that people have a name for, such as ``item 3``."""
+
+    start: int  # its first step
+    end: int  # the step after its last
+    name: str
+    then: int | None = None  # the number of the phase in which one goes on looking for the answer
+
+
+class Scene(NamedTuple):
+    """What a person sees in a sequence besides numbers; what does not apply is empty."""
+
+    phases: Sequence[Phase] = ()  # in the order of time
+    channels: Sequence[str] = ()  # names of the input's last channels, such as ``delimiter``
+    images: Tensor | None = None  # (T, height, width) in [0, 1]: shown at each step
+    words: Sequence[str] = ()  # said at each step
+    symbols: Sequence[str] = ()  # what the symbols of the answer are called; their numbers by default
 
 
 ControllerState = tuple[Tensor, ...]
@@ -70,16 +90,16 @@ class Measure(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What an axis is labelled with."""
+        """The label of an axis."""
         return "exact sequences" if self.kind == "exact" else f"{self.words} per sequence"
 
 
 class Answer(ABC):
     """The kind of answer that a task wants at a scored step, and all that follows from it.
 
-    Everything that learns, measures or draws asks here and knows no kind. Outputs are those of a model, (B, T, O);
-    targets (B, T, ·) are of the kind's own shape; a solution is what `Task.solve` returns. What stands at a step
-    outside the mask (B, T), be it NaN, counts for nothing and gets no gradient.
+    Training, measures and pictures use these methods and know no kind. Outputs are those of a model, (B, T, O);
+    targets (B, T, ·) are of the kind's own shape; a solution is what `Task.solve` returns. Values at a step
+    outside the mask (B, T), even NaN, count for nothing and get no gradient.
     """
 
     measures: tuple[Measure, ...]  # the cost first
@@ -87,7 +107,7 @@ class Answer(ABC):
     error_rate: str  # what the error rate is called: see `errors`
     solved: float = 2e-4  # an error rate below this is a solved task: on copy 4 wrong bits in 256 sequences
     bounded: bool = True  # whether what `image` returns is in [0, 1]
-    shiftable: bool = False  # whether a step's answer says enough to tell that one was left out or said twice
+    shiftable: bool = False  # whether one step's answer carries enough information to detect a skipped or repeated one
 
     @property
     @abstractmethod
@@ -100,27 +120,27 @@ class Answer(ABC):
 
     @abstractmethod
     def solution_cost(self, solution: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-        """As `cost`, of what the task's `solve` returns: the optimum -> (B,)."""
+        """As `cost`, for the solution that the task's `solve` returns: the optimum -> (B,)."""
 
     @abstractmethod
     def wrong(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """Which answers are wrong, (B, T, A) bool for A answers a step; None where none is right or wrong."""
+        """Which answers are wrong, (B, T, A) bool for A answers a step; None if answers are not right or wrong."""
 
     @abstractmethod
     def outputs_of(self, solution: Tensor) -> Tensor:
-        """Outputs that decide as a solution does; what they cost is another matter."""
+        """Outputs whose decisions are those of a solution; their cost may differ."""
 
     @abstractmethod
     def chance(self, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Cost and expected errors of an answer that knows nothing of the sequence, (B,) by name of measure."""
+        """Cost and expected errors of an answer made without seeing the sequence, (B,) by name of measure."""
 
     @abstractmethod
     def worst(self, targets: Tensor, mask: Tensor) -> Tensor:
-        """What `errors` are a share of, (B,): the scored answers, or the cost of chance where they are not counted."""
+        """The denominator of the error rate, (B,): the scored answers, or the cost of chance if none are counted."""
 
     @abstractmethod
     def check(self, targets: Tensor, mask: Tensor) -> None:
-        """ValueError, which tells what was seen and what is allowed, for targets that are not of this kind."""
+        """Raise ValueError, which names the values seen and allowed, for targets that are not of this kind."""
 
     @abstractmethod
     def image(self, outputs: Tensor) -> Tensor:
@@ -131,24 +151,24 @@ class Answer(ABC):
         """The same rows of targets (T, ·)."""
 
     def marks(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> list[tuple[int, int]]:
-        """Steps and rows of that picture where something wrong was said, from one sequence (T, ·); none by default."""
+        """Steps and rows of that picture with a wrong answer, from one sequence (T, ·); none by default."""
         return []
 
     @abstractmethod
     def in_words(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> str:
-        """How one sequence (1, T, ·) was answered."""
+        """One line on how well one sequence (1, T, ·) was answered."""
 
     def measure(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Every measure of each sequence, (B,), by its name and in their order."""
         return {self.measures[0].name: self.cost(outputs, targets, mask)} | self.counts(outputs, targets, mask)
 
     def measure_solution(self, solution: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """As `measure`, of what the task's `solve` returns."""
+        """As `measure`, for the solution that the task's `solve` returns."""
         cost = self.solution_cost(solution, targets, mask)
         return {self.measures[0].name: cost} | self.counts(self.outputs_of(solution), targets, mask)
 
     def counts(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """The measures but for the cost: wrong answers, and whether there are none, of each sequence (B,)."""
+        """The measures except the cost: the number of wrong answers of each sequence (B,), and whether it is 0."""
         wrong = self.wrong(outputs, targets)
         if wrong is None:
             return {}
@@ -160,6 +180,13 @@ class Answer(ABC):
     def errors(self) -> Measure:
         """The measure whose share of `worst` is the error rate: wrong answers, or the cost where none are counted."""
         return next((measure for measure in self.measures if measure.kind == "wrong"), self.measures[0])
+
+
+def phases_of(scored: Tensor) -> list[Phase]:
+    """The stretches of a mask (T,): ``listens`` where nothing is scored, ``answers`` where something is."""
+    names = ["answers" if step else "listens" for step in scored.tolist()]
+    starts = [step for step, name in enumerate(names) if step == 0 or name != names[step - 1]]
+    return [Phase(start, end, names[start]) for start, end in zip(starts, [*starts[1:], len(names)], strict=True)]
 
 
 class Task(Protocol):
@@ -175,6 +202,15 @@ class Task(Protocol):
         """O, which follows from the answer."""
         return self.answer.size
 
+    @property
+    def title(self) -> str:
+        """What people call it; by default the words in the name of its class, such as ``repeat copy``."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__).lower()
+
+    def scene(self, batch: Batch) -> Scene:
+        """What a person sees in the first sequence of a batch; by default where it is scored and where not."""
+        return Scene(phases_of(batch.mask[0, : int(batch.lengths[0])]))
+
     def sample(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         """Draw a batch; an axis of the difficulty is one int for all sequences or a tensor (B,), one int for each."""
         ...
@@ -187,7 +223,7 @@ class Task(Protocol):
     def groups(self, batch: Batch) -> dict[str, Tensor]:
         """Groups of answers by name, each as the steps (B, T) bool at which its answers end; none by default.
 
-        Accuracy is told for each group, such as for the first, second, … time that something is shown. Groups may
+        Accuracy is reported for each group, such as the first, second, … showing of a class. Groups may
         overlap. A scored step at which no group ends belongs to the answer that ends next: an answer of several steps
         is right if all of them are.
         """
@@ -211,8 +247,8 @@ class Task(Protocol):
         ...
 
     def split(self, part: str) -> Self:
-        """The task restricted to sequences of ``"training"``, ``"validation"`` or ``"testing"``; itself, if it keeps
-        none apart."""
+        """The task restricted to sequences of ``"training"``, ``"validation"`` or ``"testing"``; the task itself if it
+        does not separate them."""
         ...
 
     def overlap(self, difficulty: Difficulty, drawn: int) -> float | None:
@@ -221,18 +257,18 @@ class Task(Protocol):
 
 
 class Curriculum(Protocol):
-    """Chooses which difficulty comes next, and learns from the cost that came of it."""
+    """Chooses the next difficulty, and may learn from its cost."""
 
     measures_gain: bool  # whether `observe` wants the cost of the same batch after the update
 
     def draw(self, generator: torch.Generator) -> Difficulty: ...
 
     def observe(self, difficulty: Difficulty, cost: float, cost_after: float | None = None) -> None:
-        """Hear the cost (bits per sequence) of what was drawn, before and, if asked for, after the update."""
+        """Receive the costs (bits per sequence) of the drawn sequences before and, if requested, after the update."""
         ...
 
     def validated(self, error_rates: Sequence[tuple[Difficulty, float]]) -> None:
-        """Hear the error rates of a validation, from the easiest difficulty to the hardest; ignored by default."""
+        """Receive the error rates of a validation, from the easiest difficulty to the hardest; ignored by default."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -253,26 +289,26 @@ class Controller(nn.Module, ABC):
         """One step: output (B, size) and the state after it, from inputs (B, ·)."""
 
     def weights(self) -> Sequence[Layer] | None:
-        """All that `forward` does, as layers of one size and kind, whose state is (), (hidden,) or (hidden, cell), each
-        (B, layers, size). None if it cannot be said so: then an NTM does not run on a fast backend."""
+        """The whole of `forward` as layers of one size and kind, whose state is (), (hidden,) or (hidden, cell), each
+        (B, layers, size). None if this is not possible: the network then runs on the reference equations."""
         return None
 
 
 class Encoder(nn.Module, ABC):
-    """What maps the inputs before the recurrence, step by step, and is learned with it; built from the input width.
+    """A map of the inputs before the recurrence, step by step, learned with it; built from the input width.
 
-    It maps 0 to 0, which is what padding is.
+    It maps 0, which is padding, to 0.
     """
 
     size: int  # of its output
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
-        """What the recurrence sees, (B, T, size), from inputs (B, T, I)."""
+        """The inputs of the recurrence (B, T, size), from inputs (B, T, I)."""
 
 
 class Kind(StrEnum):
-    """What a signal is, which decides how it is drawn, penalised and summarised. Shapes are those of one step."""
+    """The kind of a signal, which decides how it is drawn, penalised and summarised. Shapes are those of one step."""
 
     WEIGHTING = "weighting"  # (heads, N), non-negative, sums to at most 1
     DISTRIBUTION = "distribution"  # (heads, n), non-negative, sums to 1
@@ -292,7 +328,12 @@ class SequenceModel(nn.Module, ABC):
 
     input_size: int  # I
     output_size: int  # O
-    signals: Mapping[str, Kind]  # what `trace` knows beside the logits, in the order in which a step computes it
+    signals: Mapping[str, Kind]  # the signals of `trace` beside the logits, in the order in which a step computes them
+
+    @property
+    def title(self) -> str:
+        """What people call it, such as ``NTM, LSTM controller``; by default the name of its class."""
+        return type(self).__name__
 
     @property
     def slots(self) -> int | None:
@@ -312,7 +353,7 @@ class SequenceModel(nn.Module, ABC):
     def initial_state(self, batch_size: int, slots: int | None = None) -> Any:
         """The state before the first step: a NamedTuple of tensors (B, …), possibly nested.
 
-        ``slots`` is another number than the model's own; ValueError where it has no memory or does not allow that.
+        ``slots`` replaces the model's own number; ValueError if it has no memory or does not allow that.
         """
 
     @abstractmethod
@@ -327,7 +368,7 @@ class SequenceModel(nn.Module, ABC):
         lengths: Tensor | None = None,
         signals: Sequence[str] | None = None,
     ) -> dict[str, Tensor]:
-        """``"logits"`` and, of what `forward` computes on the way, the named signals (default all), each (B, T, …)."""
+        """``"logits"`` and the named signals that `forward` computes on the way (default: all), each (B, T, …)."""
 
 
 BOUNDS = {
@@ -338,7 +379,7 @@ BOUNDS = {
     "oneplus": lambda emitted: 1 + F.softplus(emitted),
     "softmax": lambda emitted: emitted.softmax(-1),
 }
-"""How what a controller emits is brought into a field's range, by name."""
+"""The functions that bring a controller's output into a field's range, by name."""
 
 
 class Field(NamedTuple):
@@ -358,12 +399,12 @@ class Group(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many numbers the whole group takes."""
+        """The size of the whole group."""
         return self.heads * sum(field.size for field in self.fields)
 
 
 class Place(NamedTuple):
-    """Where a field stands among the P numbers: head h has ``start + h · stride`` to ``… + size``."""
+    """The place of a field among the P numbers: head h has ``start + h · stride`` to ``… + size``."""
 
     start: int
     stride: int
@@ -374,7 +415,7 @@ class Place(NamedTuple):
 class Layout:
     """What a controller emits for a memory access: P numbers, group by group, head by head, field by field.
 
-    The one place that knows the order; the equations and the kernels take it from here.
+    The order is defined only here; the equations and the kernels use it.
     """
 
     def __init__(self, *groups: Group) -> None:
@@ -387,7 +428,7 @@ class Layout:
         return sum(group.size for group in self.groups)
 
     def places(self) -> dict[str, Place]:
-        """Where every field stands."""
+        """The place of every field."""
         places, start = {}, 0
         for group in self.groups:
             within, stride = start, group.size // group.heads
@@ -412,10 +453,10 @@ class Layout:
 
 
 class Access(nn.Module, ABC):
-    """How a memory is read and written: what a controller has to emit for it, its state, and one step.
+    """How a memory is read and written: the parameters that a controller emits for it, its state, and one step.
 
-    `ntm_lab.nn.MemoryNetwork` runs the loop around it. A new access is this class and nothing else; contract tests,
-    pictures, penalties, statistics and ablations work from what it declares.
+    `ntm_lab.nn.MemoryNetwork` runs the loop around it. A new access needs this class only; contract tests,
+    pictures, penalties, statistics and ablations use what it declares.
     """
 
     layout: Layout  # of the heads' parameters
@@ -428,7 +469,7 @@ class Access(nn.Module, ABC):
     def __init_subclass__(cls, **settings: Any) -> None:
         """Allow ``torch.load(…, weights_only=True)`` of a saved state.
 
-        Its pickle names the class ``State``, which has to stand in a module for that: ``NTMAccess.State`` is also
+        Its pickle names the class ``State``, which must therefore be in a module: ``NTMAccess.State`` is also
         ``NTMAccessState`` there.
         """
         super().__init_subclass__(**settings)
@@ -442,7 +483,7 @@ class Access(nn.Module, ABC):
     def initial_state(self, batch_size: int, slots: int | None = None) -> Any:
         """The state before the first step: a NamedTuple of tensors (B, …), one of which is ``memory`` (B, N, W).
 
-        ``slots`` is another number than the access's own; ValueError where that is not allowed.
+        ``slots`` replaces the access's own number; ValueError if that is not allowed.
         """
 
     @abstractmethod
@@ -450,9 +491,9 @@ class Access(nn.Module, ABC):
         """The reads (B, R, W), the state after the step, and its signals, from the heads' fields (B, heads, size)."""
 
     def initialise(self, weight: Tensor, bias: Tensor) -> None:
-        """Set, in place, how the heads begin: the layer (P, size) and (P,) that emits their parameters."""
+        """Initialise the heads in place: the layer (P, size) and (P,) that emits their parameters."""
 
     def resize(self, slots: int) -> None:
-        """Use another number of slots from now on; ValueError where a value belongs to each of the old ones."""
+        """Use another number of slots from now on; ValueError if there is a learned value for each of the old ones."""
         self.initial_state(1, slots)
         self.slots = slots

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ntm_lab.cli import main
-from ntm_lab.evaluation import evaluate
+from ntm_lab.evaluation import ablations_of, evaluate
 from ntm_lab.zoo.find import find
 
 
@@ -24,6 +24,22 @@ def test_rows_are_printed_and_written(run: Path, tmp_path: Path, capsys: pytest.
     again = tmp_path / "again.json"
     assert main([*command[:-1], str(again)]) == 0  # from the cache
     assert again.read_text() == out.read_text()
+
+
+def test_ablations_are_rows_of_their_own(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.json"
+    command = ["evaluate", str(run), "--difficulty", "length=2,3", "--sequences", "20", "--json", str(out)]
+    assert main([*command, "--ablate"]) == 0
+    printed = capsys.readouterr().out
+    rows = json.loads(out.read_text())
+    names = [*ablations_of(find(run).model)]
+    assert [row["ablation"] for row in rows] == names * 2
+    assert [line.partition(",")[0] for line in printed.splitlines()[1 : len(names) + 1]] == names
+    assert "reads zeroed, length 3" in printed
+
+    assert main(command) == 0
+    for row, plain in zip(rows[:: len(names)], json.loads(out.read_text()), strict=True):
+        assert row["wrong_bits"] == plain["wrong_bits"]
 
 
 def test_the_hardest_of_training_as_after_training(run: Path, tmp_path: Path) -> None:

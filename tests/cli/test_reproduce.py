@@ -13,7 +13,7 @@ import pytest
 
 from ntm_lab.cli import main
 from ntm_lab.cli.reproduce import progress
-from ntm_lab.studies import report
+from ntm_lab.studies import machines, report
 from ntm_lab.studies.sweeps import find_sweep
 
 CLAIM = "Sixteen slots are enough."
@@ -49,6 +49,7 @@ def studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (modules / "tiny.py").write_text(STUDY)
     monkeypatch.setattr(report, "__path__", [str(modules)])
     monkeypatch.setattr(report, "NAMES", ("tiny",))
+    monkeypatch.setattr(machines, "NAMES", ())
     monkeypatch.setattr(report, "OTHER_NAMES", {"small": "tiny"})
     monkeypatch.delitem(sys.modules, f"{report.__name__}.tiny", raising=False)
 
@@ -77,7 +78,7 @@ def test_a_study_is_made_of_the_runs_that_there_are(clone: Path, capsys: pytest.
     assert said.out.splitlines() == ["tiny: reproduced: 2 runs.", "page in runs/report/quick/report.md"]
     assert said.err.splitlines() == [
         *(f"tiny: memory.slots=0,seed={seed} failed: {FAILED}" for seed in (0, 1)),
-        "ntm-lab reproduce: 2 of the jobs and studies failed; the page is made of the others",
+        "ntm-lab reproduce: 2 of the jobs and studies failed; the page shows the others",
     ]
     out = clone / "runs/report/quick"
     assert {path.name for path in out.iterdir()} == {
@@ -110,8 +111,8 @@ def test_a_study_is_made_of_the_runs_that_there_are(clone: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["figure99"], "figure99: must be one of tiny, or all"),
-        ([], "NAME: must be one of those that --list names, or all"),
+        (["figure99"], "figure99: must be one of tiny, all, report, machines"),
+        ([], "STUDY: must be one of those that --list names, or a page"),
         (["tiny", "--jobs", "0"], "--jobs=0: must be a whole number of at least 1"),
     ],
 )

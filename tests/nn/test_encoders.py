@@ -28,7 +28,7 @@ def test_the_words_of_a_sentence_are_summed_under_masks() -> None:
 
 def test_masks_begin_about_one() -> None:
     torch.manual_seed(0)
-    masks = Words(1000 * 2, words=2, size=8).requires_grad_(False).masks
+    masks = Words(1000 * 2, words=2, size=8, noise=0.5).requires_grad_(False).masks
     assert masks is not None
     assert float(masks.mean()) == pytest.approx(1, abs=0.03) and float(masks.std()) == pytest.approx(0.5, abs=0.03)
 
@@ -39,8 +39,9 @@ def test_masks_begin_about_one() -> None:
         ({"words": 4}, r"model\.encoder\.words=4: must divide the inputs of the task, 6"),
         ({"words": 0}, r"model\.encoder\.words=0: must be a whole number"),
         ({"words": 3, "size": 0}, r"model\.encoder\.size=0: must be a whole number"),
+        ({"words": 3, "noise": -1}, r"model\.encoder\.noise=-1: must be at least 0"),
     ],
-    ids=["words", "none", "size"],
+    ids=["words", "none", "size", "noise"],
 )
 def test_bad_settings(settings: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):

@@ -36,6 +36,7 @@ def test_a_run_on_stories_goes_on_to_the_bit(train: Callable[..., Any], babi: Pa
     assert {"val_accuracy/babi_08", "val_accuracy/question_02", "val_cost/questions_001"} <= curve(whole)[0].keys()
     results = json.loads((whole / "results.json").read_text())
     assert results["test"][0]["difficulty"] == {"questions": 5} and results["test"][0]["n"] == 3 * 12
+    assert {"babi_01", "babi_04", "babi_08", "question_02"} <= results["test"][0]["by_group"].keys()
     assert 0 < results["overlap"]["questions_001"] < 1
 
 

@@ -411,7 +411,7 @@ REFUSED = {
     "another optimizer in the config": (
         setting("optimizer", {"_target_": "ntm_lab.training.optim.GravesRMSProp", "_partial_": True, "lr": 1e-4}),
         [],
-        ["has optimizer._target_=ntm_lab.training.optim.GravesRMSProp", "trained with torch.optim.Adam"],
+        ["has optimizer._target_=ntm_lab.training.optim.GravesRMSProp", "trained with ntm_lab.training.optim.Adam"],
     ),
     "an alias bomb": (bomb, [], ["its config.yaml cannot be read", "alias"]),
     "a checkpoint of something else": (saves({"state_dict": {}}), [], [f"its {CHECKPOINT} is no checkpoint of a run"]),

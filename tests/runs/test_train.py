@@ -27,7 +27,11 @@ def test_a_run_ends_with_a_table_and_its_folder(tiny_ntm: list[str], tmp_path: P
     (folder,) = (tmp_path / "runs").iterdir()
     results = json.loads((folder / "results.json").read_text())
     lines = ended.stdout.splitlines()
-    assert lines[-1] == f"results in {folder}"
+    assert lines[-3] == f"results in {folder}"
+    assert [line.split("#")[0].split() for line in lines[-2:]] == [
+        ["next:", "ntm-lab", "generalise", f"runs/{folder.name}"],
+        ["ntm-lab", "show", f"runs/{folder.name}"],
+    ]
     assert any(line.split() == ["fresh", "sequences", "n", "cost,", "bits", "wrong", "bits", "exact"] for line in lines)
     row = next(line.split() for line in lines if line.startswith("length 4"))
     assert row[2:4] == ["8", f"{results['test'][0]['cost_bits']:.4f}"]
@@ -67,3 +71,4 @@ def test_a_sweep_makes_a_folder_for_each_of_its_runs(
     assert sorted((run["sequences"], run["steps"]) for run in runs) == [(8, 2), (8, 8)]
     assert {folder.parent for folder in found} == {sweep}
     assert all(f"results in {folder}" in ended.out for folder in found)
+    assert ended.out.count("next:") == 1 and f"next: ntm-lab compare runs/{sweep.name}" in ended.out.splitlines()[-1]

@@ -14,6 +14,10 @@ from ntm_lab.show.bundle import bundle
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 SECONDS = 60
+READY = """new Promise((done) => {
+  const look = (tries) => (document.body.ariaBusy && tries ? setTimeout(look, 10, tries - 1) : done());
+  look(2000);
+})"""
 
 
 class Engine(Protocol):
@@ -86,6 +90,7 @@ class Browser:
         self.events.clear()
         self.ask("Page.navigate", url=address)
         self("new Promise((done) => document.readyState === 'complete' ? done() : addEventListener('load', done))")
+        self(READY)
         return self
 
     def __call__(self, expression: str) -> Any:

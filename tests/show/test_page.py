@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import ntm_lab
 from ntm_lab.cli import main
 from ntm_lab.evaluation import ABLATIONS, Ablated
 from ntm_lab.evaluation.ablations import Ablation
+from ntm_lab.nn.encoders import Words
 from ntm_lab.runs.run import Run
 from ntm_lab.show import Page, show
 from ntm_lab.show.description import describe
+from ntm_lab.show.page import with_rounded_weights
 from ntm_lab.tasks.difficulties import seeded
+from ntm_lab.tasks.images.base import Images
+from ntm_lab.tasks.stories import WORDS
 from ntm_lab.zoo import shipped
 from ntm_lab.zoo.find import Trained, find
 from ntm_lab.zoo.moments import moments
@@ -85,7 +90,7 @@ def test_painted_bits_are_answered_as_torch_answers(copying: Trained, file: str,
     check_logits(copying, after)
 
 
-@pytest.mark.parametrize("name", ABLATIONS)
+@pytest.mark.parametrize("name", [name for name in ABLATIONS if name not in ("slots renumbered", "links cut")])
 def test_an_ablation_changes_the_answers_as_in_evaluation(name: str, copying: Trained, file: str, browser: Any) -> None:
     browser.open(f"{file}#broken={name}")
     scene = browser(SCENE)
@@ -155,6 +160,70 @@ def test_no_request_leaves_a_page_and_nothing_goes_wrong(name: str, browser: Any
         assert browser.requests() == [address]
 
 
+@pytest.mark.parametrize("steps", ["words", "sentences"])
+def test_words_are_read_and_exchanged(steps: str, babi: Path, browser: Any, tmp_path: Path) -> None:
+    """A word is chosen by its menu, and the model answers as in torch; on a phone nothing is too wide."""
+    task = ntm_lab.tasks.Babi(babi, tasks=(1,), steps=steps, partial=True)
+    words = partial(Words, words=len(WORDS), size=6)
+    model = ntm_lab.DNC(task.input_size, len(WORDS), slots=32, width=4, size=8, encoder=words)
+    model.backend = "reference"  # compiles nothing
+    address = show(model, task).save(tmp_path / "page.html").as_uri()
+    browser.open(address, 390, 844, touch=True)
+    assert browser("document.documentElement.scrollWidth <= innerWidth")
+    browser.open(address)
+    story = browser("document.querySelector('.story').textContent")
+    assert re.match(r"\w+ went to the \w+ \.", story)
+    browser.press("End")
+    assert re.search(r"Says “\w+” \(\d+ %\)\.", browser(CAPTION))
+    before = browser(SCENE)["inputs"]
+    browser.press("Home")
+    menu = "document.querySelector('.story select')"
+    other = browser(f"[...{menu}.options].find(({{ text, selected }}) => text === 'wolf' && !selected).value")
+    browser(f"{menu}.value = {other}; {menu}.dispatchEvent(new Event('change', {{ bubbles: true }}))")
+    after = browser(SCENE)
+    expected = torch.tensor(before).float()
+    expected[0, : len(WORDS)] = 0
+    expected[0, WORDS.index("wolf")] = 1
+    assert torch.equal(torch.tensor(after["inputs"]).float(), expected)
+    with torch.no_grad():
+        logits, _ = model(expected)
+    torch.testing.assert_close(torch.tensor(after["logits"]), logits, rtol=0, atol=1e-5)
+    assert browser("document.querySelector('.story select').selectedOptions[0].text") == "wolf"
+    assert "does not know the answer" in browser(SCORE)
+    assert browser.complaints() == []
+
+
+class Noise(Images):
+    """As many pixels as Omniglot's images have."""
+
+    pixels, classes, per_class = 400, 10, 20
+
+    def split(self, part: str) -> "Noise":
+        return self
+
+    def draw(self, batch_size: int, ways: int, shots: int, generator: torch.Generator) -> torch.Tensor:
+        return (torch.rand(batch_size, ways, shots, self.pixels, generator=generator) < 0.2).float()
+
+
+def test_a_large_model_fits_with_rounded_weights(browser: Any, tmp_path: Path) -> None:
+    """The size of Santoro et al. 2016's; what the page computes is what the rounded model does."""
+    torch.manual_seed(0)
+    model = ntm_lab.MANN(405, 5, slots=64, width=40, size=200)
+    model.backend = "reference"
+    page = show(model, ntm_lab.tasks.OneShot(images=Noise()), shots=2)
+    file = page.save(tmp_path / "page.html")
+    assert 1_000_000 < file.stat().st_size <= 1_500_000
+    browser.open(file.as_uri())
+    assert "weights rounded" in browser("document.querySelector('.kind').textContent")
+    scene = browser(SCENE)
+    short = with_rounded_weights(model)
+    with torch.no_grad():
+        logits, _ = short(torch.tensor(scene["inputs"]).float())
+        exact, _ = model(torch.tensor(scene["inputs"]).float())
+    torch.testing.assert_close(torch.tensor(scene["logits"]), logits, rtol=0, atol=1e-5)
+    assert 1e-5 < (logits - exact).abs().max() < 1e-2
+
+
 def test_a_page_shows_itself_in_a_notebook(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "cell.html").write_text(f"<meta charset=utf-8>{PAGES['DNC']()._repr_html_()}")
     browser.open((tmp_path / "cell.html").as_uri())
@@ -211,7 +280,7 @@ def test_moments_of_a_training(started: Callable[..., Run], tiny_ntm: list[str])
     found = find(run.folder)
     kept = [*moments(found)]
     assert [sequences for sequences, _ in kept] == [0, 4, 8, 12, 16, 24]
-    assert [sequences for sequences, _ in moments(found, most=3)] == [0, 8, 24]
+    assert [sequences for sequences, _ in moments(run.folder, most=3)] == [0, 8, 24]
     (before, after), trained = (kept[0][1], kept[-1][1]), found.model
     assert torch.equal(after.heads.weight, trained.heads.weight)
     assert not torch.equal(before.heads.weight, trained.heads.weight)

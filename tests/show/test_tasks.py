@@ -1,5 +1,6 @@
 """The tasks in JavaScript lay their content out as the tasks in Python do, and know the same answers."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor
 from ntm_lab import tasks
 from ntm_lab.show.sequences import SETTINGS, describe_task
 from ntm_lab.tasks.base import BaseTask
-from ntm_lab.tasks.difficulties import seeded
+from ntm_lab.tasks.difficulties import hardest, seeded
 from ntm_lab.types import Batch
 
 DRAW = """
@@ -21,6 +22,13 @@ return given.map(({ described, difficulty }) => {
   const optimum = laid.optimum ? laid.inputs.map((_, t) => laid.optimum(t)) : null;
   const { inputs, targets, mask, channels } = laid;
   return { content, inputs, targets, mask, channels, painted, optimum };
+});
+"""
+
+STORIES = """
+return given.map(({ described, difficulty }) => {
+  const task = taskOf(decode(described));
+  return task.layout(task.draw(difficulty), difficulty);
 });
 """
 
@@ -90,6 +98,21 @@ def test_a_painted_cell_is_what_the_input_shows(name: str, drawn: dict[str, Any]
                 cells.add(tuple(place))
     count = sum(map(len, ours["content"]["cells"]))
     assert len(cells) == count - (name == "ngrams")  # whose last bit is only predicted
+
+
+@pytest.mark.parametrize("steps", ["words", "sentences"])
+def test_stories_are_laid_out_as_in_python(steps: str, babi: Path, engine: Any) -> None:
+    task = tasks.Babi(babi, tasks=(1, 4, 8), steps=steps, partial=True)
+    given = [{"described": describe_task(task), "difficulty": {"story": 1 + row}} for row in range(8)]
+    batch = task.split("testing").sample(8, hardest(task), seeded(0, "page"))
+    told = engine("machine.js tasks.js", STORIES, given=given)
+    for row, (ours, length) in enumerate(zip(told, batch.lengths.tolist(), strict=True)):
+        mask = batch.mask[row, :length]
+        assert torch.equal(torch.tensor(ours["inputs"]).float(), batch.inputs[row, :length])
+        assert torch.equal(torch.tensor(ours["mask"]), mask)
+        assert torch.equal(torch.tensor(ours["targets"])[mask], batch.targets[row, :length][mask])
+        assert ours["phases"][0]["name"] == f"task {(1, 4, 8)[row % 3]}"
+        assert " ".join(ours["said"][0]).startswith(("mary", "john", "sandra", "the"))
 
 
 def test_images_come_from_the_classes_for_testing(drawn: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from ntm_lab.studies.comparison import draw_comparison, per_run, tabulate
+from ntm_lab.studies.drawing import MODELS, styles
 from ntm_lab.studies.statistics import time_to_event
 
 
@@ -68,6 +69,22 @@ def test_every_line_of_one_arm() -> None:
     }
 
 
+def test_a_single_run_has_values_and_no_statistics() -> None:
+    lines = lines_of(tabulate(runs_of({"copy": [400]}, [[row(0.25, 1.0)]]), solved=0.01))
+    assert lines["length 20: wrong bits"] == ["0.250"] and lines["sequences until solved"] == ["400"]
+    assert lines["largest gradient norm"] == ["10"]
+    assert not any("interval" in line for line in lines)
+
+    beside = runs_of({"one": [None], "many": [400, 600], "more": [700, 900]})
+    lines = lines_of(tabulate(beside, solved=0.01))
+    assert lines["sequences until solved"] == ["–", "500 (450 to 550; 600)", "800 (750 to 850; 900)"]
+    assert lines["length 20: 95 % interval of that share"] == ["–", "34% to 100%", "34% to 100%"]
+    assert not any("logrank" in line for line in lines)  # there is no spread in the first
+    turned = beside.assign(arm=beside["arm"].cat.reorder_categories(["many", "one", "more"]))
+    found = lines_of(tabulate(turned, solved=0.01))["sequences until solved: logrank test against many"]
+    assert found[:2] == ["–", "–"] and found[2].startswith("p = ")
+
+
 def test_the_mark_of_solved_is_the_readers() -> None:
     lines = lines_of(tabulate(runs_of({"copy": [1, 1]}, [[row(3.0, 1.0)], [row(7.0, 1.0)]]), solved=5))
     assert lines["length 20: runs within 5 wrong bits"] == ["1 of 2"]
@@ -81,11 +98,23 @@ def test_an_optimum_that_has_a_cost() -> None:
     assert lines["sequences until solved"] == ["–, 0 of 2 runs"]
 
 
+def test_symbols_and_groups() -> None:
+    def of(wrong: float, groups: dict[str, float]) -> list[dict]:
+        return [{"difficulty": {"questions": 5}, "cost_bits": 1.0, "wrong_symbols": wrong, "by_group": groups}]
+
+    test = [of(0.1, {"babi_01": 0.98, "babi_06": 1.0}), of(0.3, {"babi_01": 0.94})]
+    lines = lines_of(tabulate(runs_of({"babi": [None, None]}, test), solved=0.1))
+    assert lines["questions 5: runs within 0.1 wrong symbols"] == ["1 of 2"]
+    assert lines["questions 5: wrong symbols"] == ["0.200 (0.150 to 0.250; 0.300)"]
+    assert lines["questions 5: babi_01: wrong answers, %"] == ["4.0 (3.0 to 5.0; 6.0)"]
+    assert lines["questions 5: babi_06: wrong answers, %"] == ["0.0"]
+
+
 def test_arms_of_different_tests() -> None:
     items = {**row(1.0, 2.0), "difficulty": {"items": 6}}
     lines = lines_of(tabulate(runs_of({"copy": [1], "recall": [1]}, [[row(0.0, 1.0)], [items]]), solved=0.01))
-    assert lines["length 20: wrong bits"] == ["0.000 (0.000 to 0.000; 0.000)", "–"]
-    assert lines["items 6: wrong bits"] == ["–", "1.000 (1.000 to 1.000; 1.000)"]
+    assert lines["length 20: wrong bits"] == ["0.000", "–"]
+    assert lines["items 6: wrong bits"] == ["–", "1.000"]
     names = [*lines]
     assert names.index("items 6: cost, bits") < names.index("sequences until solved")
 
@@ -126,9 +155,38 @@ def test_the_figure_of_two_arms() -> None:
 
 def test_the_figure_shows_what_is_above_the_optimum() -> None:
     runs = runs_of({"ngrams": [None, None]})
-    cost = draw_comparison(runs, curves_of(runs, optimum=40.0)).axes[0]
+    (cost,) = draw_comparison(runs, curves_of(runs, optimum=40.0)).axes  # nothing is solved, and wrong bits say nothing
     assert cost.lines[-1].get_ydata().tolist() == [60, 10]
     assert cost.get_ylabel() == "cost above the optimum, bits per sequence"
+
+
+@pytest.mark.parametrize("reason", ["by the clock", "other sequences", "neither"])
+def test_a_budget_in_seconds_is_drawn_on_seconds(reason: str) -> None:
+    runs = runs_of({"one": [400, None], "other": [600, 700]}).assign(max_sequences=1000)
+    if reason == "by the clock":
+        runs["stopped_by"] = "max_minutes"
+    elif reason == "other sequences":
+        runs.loc[runs["arm"] == "other", "max_sequences"] = 4000
+    axes = draw_comparison(runs, curves_of(runs)).axes
+    label = "sequences seen" if reason == "neither" else "seconds of training"
+    assert {panel.get_xlabel() for panel in axes} == {label}
+    steps = next(line for line in axes[-1].lines if line.get_label() == "one").get_xdata()
+    assert max(steps) == (1000 if reason == "neither" else 2)
+
+
+def test_a_model_has_the_colour_of_its_name() -> None:
+    runs = runs_of({"one": [400, None], "other": [600, 700]})
+    runs["choices.model"] = runs["arm"].map({"one": "lstm", "other": "ntm"}).astype(str)
+    own = styles(MODELS, dict(zip(MODELS, MODELS, strict=True)))
+    lines = {line.get_label(): line.get_color() for line in draw_comparison(runs, curves_of(runs)).axes[0].lines}
+    assert (lines["one"], lines["other"]) == (own["lstm"]["color"], own["ntm"]["color"])
+
+
+def test_the_figure_of_symbols() -> None:
+    runs = runs_of({"babi": [None, None]})
+    curves = curves_of(runs).replace({"name": {"val/wrong_bits": "val/wrong_symbols"}})
+    _, wrong = draw_comparison(runs, curves).axes
+    assert wrong.get_ylabel() == "wrong symbols per sequence" and wrong.lines[-1].get_ydata().tolist() == [10, 5]
 
 
 def test_the_figure_without_curves() -> None:

@@ -8,10 +8,13 @@ from matplotlib.figure import Figure
 
 from ntm_lab.studies.drawing import (
     COLOURS,
+    MODELS,
     bits_scale,
     draw_curves,
+    draw_dots,
     draw_survival,
     legend_above,
+    model_of,
     progress_scale,
     styles,
 )
@@ -28,6 +31,39 @@ def test_arms_differ_in_colour_and_in_kind_of_line() -> None:
     first = list(known.values())[: len(COLOURS)]
     assert len({style["color"] for style in first}) == len({style["linestyle"] for style in first}) == len(COLOURS)
     assert styles(["x", "y", "x"]).keys() == {"x", "y"}
+
+
+def test_a_model_has_its_own_colour_wherever_it_stands() -> None:
+    two = styles(["slow", "fast"], {"slow": "lstm", "fast": model_of("ntm", "lstm")})
+    many = styles(MODELS, dict(zip(MODELS, MODELS, strict=True)))
+    assert (two["slow"], two["fast"]) == (many["lstm"], many["ntm"])
+    assert len({style["color"] for style in many.values()}) == len(MODELS)
+    assert model_of("ntm", "feedforward") == "ntm, feedforward" and model_of("dnc", "feedforward") == "dnc"
+
+
+@pytest.mark.parametrize(
+    "models", [{"a": "lstm", "b": "lstm"}, {"a": "lstm", "b": "mine"}, {"a": "lstm"}], ids=["twice", "unknown", "none"]
+)
+def test_else_colours_go_by_the_order(models: dict[str, str]) -> None:
+    assert styles(["a", "b"], models) == styles(["a", "b"])
+
+
+def test_a_dot_for_every_run() -> None:
+    """Of five runs two learned, one learned and lost it again, two never did."""
+    runs = pd.DataFrame(
+        {"at": [3, 4, 5, None, None], "end": [9, 9, 9, 8, 9], "lost": [False, True, False, False, False]}
+    )
+    axis = Figure().subplots()
+    draw_dots(axis, {"one": runs, "none": runs[3:]}, learned="at", ended="end", against="steps")
+    drawn: dict[str, list[float]] = {}
+    for line in axis.lines:
+        if line.get_marker() in ("o", ">"):
+            drawn.setdefault(str(line.get_label()), []).extend(line.get_xdata())
+    assert drawn == {"learned": [3, 5], "learned, lost again": [4], "never, ended there": [8, 9, 8, 9]}
+    assert [line.get_xdata()[0] for line in axis.lines if line.get_label() == "median"] == [5]
+    assert [text.get_text() for text in axis.texts] == ["3/5", "0/2"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["one", "none"] and axis.yaxis_inverted()
+    assert axis.get_xlabel() == "steps (updates)"
 
 
 def test_every_run_thin_and_their_median_bold() -> None:

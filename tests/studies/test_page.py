@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ntm_lab.studies import Study, Verdict, page, report
+from ntm_lab.studies import Study, Verdict, page, pages, report
 from ntm_lab.studies.study import NOT_REPRODUCED, REPRODUCED, verdict_of_parts
 from ntm_lab.studies.tables import markdown_of
 
@@ -110,6 +110,11 @@ def test_the_page_tells_all(make: Callable[..., Verdict], out: Path) -> None:
         assert (out / link).is_file()
 
 
+def test_a_study_may_do_without_a_figure(make: Callable[..., Verdict], out: Path) -> None:
+    make(study("length20", draw=None))
+    assert not (out / "length20.png").exists() and "length20.png" not in (out / "report.md").read_text()
+
+
 def test_a_table_in_markdown() -> None:
     assert markdown_of(TABLE).split("\n") == [
         "| arm | runs | bits | seconds | solved |",
@@ -145,10 +150,29 @@ def test_published_elsewhere_the_page_keeps_its_pictures_and_tables(
     make: Callable[..., Verdict], out: Path, tmp_path: Path
 ) -> None:
     make(study("figure5"))
-    page.publish(out, tmp_path / "docs/answers.md")
+    page.publish("report", out, tmp_path / "docs/answers.md")
     beside = tmp_path / "docs/answers"
     assert {path.name for path in beside.iterdir()} == {"figure5.png", "figure5.csv"}
     assert (beside / "figure5.csv").read_bytes() == (out / "figure5.csv").read_bytes()
     text = (tmp_path / "docs/answers.md").read_text()
     assert "![figure5](answers/figure5.png)" in text and "[figure5.csv](answers/figure5.csv)" in text
-    assert text.replace("](answers/", "](") == (out / page.PAGE).read_text()
+    assert text.replace("](answers/", "](") == page.file_of("report", out).read_text()
+
+
+def test_another_page_has_its_own_title_and_file(make: Callable[..., Verdict], out: Path) -> None:
+    make(study("figure5"))
+    make(study("repairs", page="machines"))
+    assert (out / "machines.md").read_text().startswith("# The machines, compared (quick form)")
+    assert "## repairs" in (out / "machines.md").read_text() and "## figure5" not in (out / "machines.md").read_text()
+    assert "## figure5" in (out / "report.md").read_text() and "## repairs" not in (out / "report.md").read_text()
+
+
+def test_every_study_is_found_by_its_name_and_stands_on_its_page() -> None:
+    for page_of_all in pages.PAGES:
+        found = pages.find_studies([page_of_all])
+        assert tuple(one.name for one in found) == pages.PAGES[page_of_all].NAMES
+        assert {one.page for one in found} == {page_of_all}
+    assert pages.find_studies(["figure3", "all", "figure2"])[0].name == "figure2"
+    assert pages.find_studies(["all"]) == pages.find_studies(["report"])
+    with pytest.raises(ValueError, match="one page at a time, not of report and machines"):
+        pages.find_studies(["figure5", "repairs"])

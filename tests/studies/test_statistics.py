@@ -44,7 +44,8 @@ def test_success_rate() -> None:
 def test_quartiles_and_spread() -> None:
     assert quartiles([4, 1, 3, 2, 5]) == (2, 3, 4)
     assert spread([1000, 2000, 3000, 4000], 0) == "2,500 (1,750 to 3,250; 4,000)"
-    assert spread([0.5, 1.0, None, math.nan], 2, extreme="smallest") == "0.75 (0.62 to 0.88; 0.50), 2 runs"
+    assert spread([0.5, 1.0, None, math.nan], 2, extreme="smallest") == "0.75 (0.62 to 0.88; 0.50), 2 of 4 runs"
+    assert spread([0.5], 2) == "0.50" and spread([None, 1000], 0) == "1,000, 1 of 2 runs"
     assert spread([None, math.nan], 1) == "–"
     for values in ([], [1.0, math.nan]):
         with pytest.raises(ValueError, match="at least one value, and no NaN"):

@@ -10,8 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+from torch.nn.utils import clip_grad_norm_
 
+from ntm_lab.fast import updates
 from ntm_lab.training.optim import (
+    Adam,
     ClipElements,
     ClipNorm,
     Constant,
@@ -108,18 +111,113 @@ def test_a_parameter_without_gradient_stays() -> None:
     assert (moving < 1).all() and torch.equal(resting, torch.ones(2))
 
 
-def test_optimizer_state_goes_through_a_checkpoint() -> None:
+@pytest.mark.parametrize("optimizer_class", [GravesRMSProp, Adam], ids=lambda optimizer: optimizer.__name__)
+@pytest.mark.parametrize("first_steps", [0, 3])
+def test_optimizer_state_goes_through_a_checkpoint(
+    optimizer_class: Callable[..., torch.optim.Optimizer], first_steps: int
+) -> None:
     whole = [Parameter(value) for value in random_tensors(0)]
-    random_steps(GravesRMSProp(whole), range(1, 7))
+    random_steps(optimizer_class(whole), range(1, 7))
 
     first = [Parameter(value) for value in random_tensors(0)]
-    interrupted = GravesRMSProp(first)
-    random_steps(interrupted, range(1, 4))
+    interrupted = optimizer_class(first)
+    random_steps(interrupted, range(1, 1 + first_steps))
     second = [Parameter(parameter.detach().clone()) for parameter in first]
-    resumed = GravesRMSProp(second, lr=1.0)
+    resumed = optimizer_class(second, lr=1.0)
     resumed.load_state_dict(through_a_file(interrupted.state_dict()))
-    random_steps(resumed, range(4, 7))
+    random_steps(resumed, range(1 + first_steps, 7))
     assert all(torch.equal(a, b) for a, b in zip(whole, second, strict=True))
+
+
+SETTINGS: dict[str, Any] = {"lr": 0.01, "betas": (0.9, 0.95)}
+
+
+def descend(
+    optimizer: torch.optim.Optimizer, clip: Callable[..., Any], steps: range, dtype: torch.dtype, wide: bool = True
+) -> None:
+    """Steps with random gradients, whose norm is on either side of 1 as they go on."""
+    parameters = optimizer.param_groups[0]["params"]
+    for seed in steps:
+        for parameter, gradient in zip(parameters, random_tensors(seed), strict=True):
+            gradient = (gradient * 0.02 * seed).to(dtype)
+            parameter.grad = gradient if wide or gradient.dim() < 2 else gradient.T.contiguous().T
+        clip(parameters)
+        optimizer.step()
+
+
+def weights(dtype: torch.dtype) -> list[Parameter]:
+    return [Parameter(value.to(dtype)) for value in random_tensors(0)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_adam_and_clipping_in_one_pass_are_those_of_pytorch(dtype: torch.dtype) -> None:
+    ours, theirs = weights(dtype), weights(dtype)
+    optimizer, other = Adam(ours, **SETTINGS, fused=True), torch.optim.Adam(theirs, **SETTINGS)
+    descend(optimizer, ClipNorm(1.0), range(1, 51), dtype)
+    assert updates.suited(ours) and not torch.equal(ours[0], theirs[0])
+    descend(other, lambda parameters: clip_grad_norm_(parameters, 1.0), range(1, 51), dtype)
+    torch.testing.assert_close(ours, theirs, rtol=20 * torch.finfo(dtype).eps, atol=20 * torch.finfo(dtype).eps)
+    for own, their in zip(optimizer.state.values(), other.state.values(), strict=True):
+        torch.testing.assert_close(own, their, rtol=20 * torch.finfo(dtype).eps, atol=20 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize(
+    ("options", "dtype", "wide"),
+    [
+        pytest.param({"weight_decay": 0.1}, torch.float32, True, id="weight decay"),
+        pytest.param({"amsgrad": True}, torch.float32, True, id="amsgrad"),
+        pytest.param({"lr": torch.tensor(0.01)}, torch.float32, True, id="a rate that is a tensor"),
+        pytest.param({}, torch.bfloat16, True, id="half precision"),
+        pytest.param({}, torch.float32, False, id="gradients that are not contiguous"),
+    ],
+)
+def test_adam_takes_pytorchs_step_where_one_pass_cannot_serve(
+    options: dict[str, Any], dtype: torch.dtype, wide: bool
+) -> None:
+    ours, theirs = weights(dtype), weights(dtype)
+    for optimizer in (Adam(ours, **SETTINGS | options), torch.optim.Adam(theirs, **SETTINGS | options)):
+        descend(optimizer, NoClip(), range(1, 11), dtype, wide)
+    assert all(map(torch.equal, ours, theirs))
+
+
+def test_hooks_are_called_once_a_step_whoever_takes_it() -> None:
+    torch.optim.Adam(weights(torch.float32))  # now its step is wrapped in hooks, too
+    optimizer, calls = Adam(weights(torch.float32)), []
+    optimizer.register_step_post_hook(lambda *_: calls.append(1))
+    descend(optimizer, NoClip(), range(1, 4), torch.float32)
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("optimizer_class", [GravesRMSProp, Adam], ids=lambda optimizer: optimizer.__name__)
+def test_gradients_are_dropped_or_set_to_0(optimizer_class: Callable[..., torch.optim.Optimizer]) -> None:
+    parameter = Parameter(torch.ones(2))
+    optimizer = optimizer_class([parameter])
+    parameter.grad = torch.ones(2)
+    optimizer.zero_grad(set_to_none=False)
+    assert parameter.grad.tolist() == [0, 0]
+    optimizer.zero_grad()
+    assert parameter.grad is None
+
+
+def test_a_step_in_one_pass_is_seen_by_autograd() -> None:
+    """A weight that backward still needs must not have changed."""
+    parameters = weights(torch.float64)
+    optimizer = Adam(parameters)
+    descend(optimizer, NoClip(), range(1, 3), torch.float64)
+    loss = (parameters[0] ** 2).sum()
+    random_steps(optimizer, range(3, 4))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_what_does_not_fit_is_not_written_over() -> None:
+    """A state of another size, as from a file that is not this model's, is for PyTorch to refuse."""
+    parameters = weights(torch.float32)
+    optimizer = Adam(parameters)
+    descend(optimizer, NoClip(), range(1, 3), torch.float32)
+    optimizer.state[parameters[0]]["exp_avg"] = torch.zeros(1)
+    with pytest.raises(RuntimeError, match="shape"):
+        descend(optimizer, NoClip(), range(3, 4), torch.float32)
 
 
 @pytest.mark.parametrize(

@@ -8,32 +8,45 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
+import ntm_lab
 from ntm_lab.cli.output import lasting_output
 
 COMMANDS = {
-    "train": "train a model; the arguments are those of train.py, such as task=sort model=lstm",
-    "evaluate": "cost, wrong bits and exact sequences at any difficulty",
-    "generalise": "how far a model holds beyond its training, as a table and a figure",
-    "models": "the trained models that come with the package",
+    "train": "train a model; takes settings such as task=sort model=lstm, and its --help lists all of them",
+    "evaluate": "measure cost, wrong bits and exact sequences at any difficulty",
+    "generalise": "measure how far a model works beyond its training, as a table and a figure",
+    "compare": "compare runs and sweeps, as a table with statistics over seeds and a figure",
+    "show": "watch a model at work in the browser, and take its memory apart",
     "demo": "draw what a model does with an unseen sequence",
-    "show": "a page in the browser, in which one watches a model at work and takes its memory apart",
-    "compare": "any runs as a table and a figure, with the statistics of several seeds",
-    "reproduce": "every figure and claim of a report: train, draw, judge, and write a page",
+    "models": "list the trained models that come with the package, or describe one",
+    "reproduce": "train, draw and judge the claims of a report on NTMs, and write the page",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; errors a person can mend are one line on stderr and exit status 2.
+    """Run one command, or print help without one; errors a person can mend are one line on stderr and status 2.
 
-    A command's module has ``add_arguments(parser)`` and ``run(arguments)``, or ``main(arguments)`` if it reads them by
-    itself. Only the one that was asked for is imported, as most of them bring torch and Lightning in.
+    A command's module has ``add_arguments(parser)`` and ``run(arguments)``, or ``main(arguments)`` if it parses them
+    itself. Only the module of that command is imported, as most of them import torch and Lightning.
     """
-    parser = argparse.ArgumentParser(prog="ntm-lab", description="Train neural networks with memory, and look at them.")
-    parser.add_argument(
-        "command", choices=COMMANDS, metavar="COMMAND", help="; ".join(f"{n}: {h}" for n, h in COMMANDS.items())
+    lines = "\n".join(f"  {name:<12}{words}" for name, words in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="ntm-lab",
+        usage="ntm-lab COMMAND …",
+        description="Train neural networks with an external memory, and look at them.",
+        epilog=f"commands:\n{lines}\n\n`ntm-lab COMMAND --help` explains a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="…", help="ntm-lab COMMAND --help tells")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.add_argument("command", nargs="?", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
+    if chosen.version:
+        print(f"ntm_lab {ntm_lab.__version__}")
+        return 0
+    if chosen.command is None:
+        parser.print_help()
+        return 0
     command = import_quickly(f"ntm_lab.cli.{chosen.command}")
     if hasattr(command, "main"):
         command.main(chosen.rest)
@@ -50,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def import_quickly(module: str) -> ModuleType:
-    """Import a module without looking for garbage on the way, which takes a fifth of the time of PyTorch and Lightning.
+    """Import a module with the garbage collector off, which saves a fifth of the time of PyTorch and Lightning.
 
-    There is none: what modules consist of stays. So the collector leaves it out from then on, until the process ends.
+    Modules stay, so there is no garbage; the collector then skips their objects until the process ends.
     """
     if module in sys.modules:
         return sys.modules[module]
@@ -62,6 +75,6 @@ def import_quickly(module: str) -> ModuleType:
         return import_module(module)
     finally:
         gc.freeze()
-        atexit.register(gc.unfreeze)  # or some extensions complain of leaks at the end
+        atexit.register(gc.unfreeze)  # otherwise some extensions report leaks at exit
         if enabled:
             gc.enable()

@@ -1,4 +1,4 @@
-"""`ntm-lab compare RUN_OR_SWEEP…`: any runs as a table and a figure, with the statistics of several seeds."""
+"""`ntm-lab compare FOLDER…`: any runs as a table with statistics over seeds, and a figure."""
 
 import argparse
 import sys
@@ -11,36 +11,44 @@ from ntm_lab.checks import not_negative
 from ntm_lab.cli.evaluate import writing
 from ntm_lab.files import write_whole
 from ntm_lab.studies.arms import differing, find_key, name_arms
-from ntm_lab.studies.comparison import draw_comparison, per_run, tabulate
+from ntm_lab.studies.comparison import OPTIMUM, draw_comparison, per_run, tabulate
 from ntm_lab.studies.results import CURVES, ended, read_curves, read_runs
 
 FIGURE, NUMBERS = "compare.png", "compare.csv"
 MAKER = "ntm-lab compare"
-MARKS = {FIGURE: MAKER.encode(), NUMBERS: b"arm,run,"}  # how they begin: by which they are known again
-MANY = 3  # settings; where arms differ in more, the folders that were given tell them apart better
+MARKS = {FIGURE: MAKER.encode(), NUMBERS: b"arm,run,"}  # in their first bytes, to recognise our own files
+MANY = 3  # settings; arms that differ in more are told apart by the given folders
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folders", type=Path, nargs="+", metavar="RUN_OR_SWEEP", help="a folder with ended runs in it")
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="a run or a sweep")
     parser.add_argument(
         "--by",
         metavar="KEY[,KEY]",
-        help="the settings that make the groups, such as controller,data.batch_size, or `folder`: as they are given "
-        f"(default: whatever differs besides the seed, or folder if that is nothing or more than {MANY} settings)",
+        help="settings that make the columns, such as controller,data.batch_size; `folder`: a column per FOLDER "
+        f"(default: all settings that differ, without the seed; folder if there are none or more than {MANY})",
     )
     parser.add_argument(
-        "--solved", type=float, default=0.01, metavar="BITS", help="wrong bits per sequence (default: 0.01)"
+        "--solved",
+        type=float,
+        default=0.01,
+        metavar="BITS",
+        help="count a run as solved up to this many wrong bits or symbols per sequence (default: %(default)s)",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path(), metavar="FOLDER", help=f"where {FIGURE} and {NUMBERS} go (default: here)"
+        "--out",
+        type=Path,
+        default=Path(),
+        metavar="FOLDER",
+        help=f"for {FIGURE} and {NUMBERS} (default: the current one)",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the table; write the figure, and a row for every run. Folders without an ended run are left out.
+    """Print the table, and write the figure and a row for every run. Folders without an ended run are left out.
 
-    Raises FileNotFoundError where all are, ValueError for damaged files, unknown keys and where a file that
-    it did not make would be overwritten.
+    Raises FileNotFoundError if no folder is left, ValueError for damaged files and unknown keys, and if a file made by
+    something else would be overwritten.
     """
     not_negative("--solved", arguments.solved)
     folders = with_ended_runs(arguments.folders)
@@ -53,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"\nRuns of one column differ in {', '.join(hidden)}; --by KEY,KEY tells them apart.")
 
     has_curves = any((Path(path) / CURVES).is_file() for path in runs["run"])
-    names = ["val/cost", "val/wrong_bits", "val/optimum"]
+    names = ["val/cost", "val/wrong_*", OPTIMUM]
     figure = draw_comparison(runs, read_curves(folders, names) if has_curves else None)
     numbers = per_run(runs, keys).to_csv(index=False)
     out = arguments.out
@@ -66,8 +74,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def with_ended_runs(folders: Sequence[Path]) -> list[Path]:
-    """Those of the folders in which a run has ended; a line on stderr for each other one. FileNotFoundError where none
-    has, or one is not there."""
+    """The folders in which a run has ended, with a line on stderr for each of the others.
+
+    Raises FileNotFoundError if no run has ended in any, or a folder does not exist.
+    """
     found, empty = [], []
     for folder in folders:
         try:
@@ -85,7 +95,7 @@ def with_ended_runs(folders: Sequence[Path]) -> list[Path]:
 
 
 def gather(folders: Sequence[Path]) -> pd.DataFrame:
-    """All ended runs of the folders in their order, with a column ``folder``: the name of the one each is in."""
+    """All ended runs of the folders, in order, with a column ``folder``: the name of the folder each is in."""
     names = [folder.resolve().name for folder in folders]
     found: dict[str, str] = {}
     for folder, name in zip(folders, names, strict=True):
@@ -97,7 +107,7 @@ def gather(folders: Sequence[Path]) -> pd.DataFrame:
 
 
 def choose_keys(runs: pd.DataFrame, by: str | None) -> list[str]:
-    """The columns that make the groups: what was asked for, or else what says most with the least."""
+    """The columns that make the arms: those of ``--by``, or else the settings that differ."""
     if by is not None:
         return list(dict.fromkeys(find_key(name.strip(), runs) for name in by.split(",")))
     keys = differing(runs)
@@ -109,7 +119,7 @@ def choose_keys(runs: pd.DataFrame, by: str | None) -> list[str]:
 
 
 def _refuse_strangers(out: Path) -> None:
-    """ValueError if files of these names are there that this command did not write."""
+    """Raise ValueError if a file of these names exists that this command did not write."""
     for name, mark in MARKS.items():
         path = out / name
         if path.exists() and mark not in path.read_bytes()[:500]:

@@ -1,4 +1,4 @@
-"""`ntm-lab evaluate RUN`: cost, wrong answers and exact sequences at any difficulty."""
+"""`ntm-lab evaluate MODEL`: cost, wrong answers and exact sequences at any difficulty."""
 
 import argparse
 import json
@@ -11,58 +11,74 @@ import torch
 from tqdm import tqdm
 
 from ntm_lab.checks import at_least
-from ntm_lab.evaluation import evaluate_cached, open_cache, parse, table
+from ntm_lab.evaluation import ablations_of, evaluate_ablations, evaluate_cached, open_cache, parse, table
 from ntm_lab.files import write_whole
 from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.types import Task
 from ntm_lab.zoo.find import find
 
-SEQUENCES = 1000  # of each difficulty
+SEQUENCES = 1000  # per difficulty
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
-    parser.add_argument("--slots", type=int, metavar="N", help="memory slots, other than the trained ones")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, with all details, to a file")
+    parser.add_argument("--slots", type=int, metavar="N", help="memory slots (default: as trained)")
+    parser.add_argument(
+        "--ablate", action="store_true", help="a row for every ablation of the memory: reads zeroed, links cut, …"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows with all details to this file")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `ntm-lab generalise` understands as well."""
-    parser.add_argument("run", help="the folder of a run, or the name of a model of `ntm-lab models`")
+    """The arguments that `ntm-lab generalise` has, too."""
+    add_model_argument(parser)
     parser.add_argument(
         "--difficulty",
         nargs="+",
         metavar="AXIS=VALUES",
-        help="e.g. length=20,40 or length=10:120:10 (both ends included); several axes are a grid; an axis left out "
-        "has its hardest value of training",
+        help="e.g. length=20,40 or length=10:120:10, both ends included; several axes make a grid (default of an axis: "
+        "its hardest value in training)",
     )
     add_trust_argument(parser)
     parser.add_argument(
-        "--sequences", type=int, metavar="N", help=f"of each difficulty (default: {SEQUENCES}; of fixed data all)"
+        "--sequences", type=int, metavar="N", help=f"sequences per difficulty (default: {SEQUENCES}; fixed data: all)"
     )
-    parser.add_argument("--seed", type=int, default=2, help="of the sequences (default: 2, as after training)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=2,
+        metavar="N",
+        help="seed of the sequences (default: %(default)s, as after training)",
+    )
+
+
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    """The model, as every command that loads one takes it."""
+    parser.add_argument("model", metavar="MODEL", help="a run's folder, or a name from `ntm-lab models`")
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
-    """What every command that loads a model understands."""
+    """``--trust``, for every command that loads a model."""
     parser.add_argument(
         "--trust",
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="another package that a model with a card may be built from; may be given several times",
+        help="a further package whose classes a shared model may use; may be repeated",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
-    folder, _, task, model = find(arguments.run, arguments.slots, arguments.trust)
+    folder, _, task, model = find(arguments.model, arguments.slots, arguments.trust)
     sequences = how_many(arguments, task)
     difficulties = parse(arguments.difficulty, task) if arguments.difficulty else [hardest(task)]
-    with progress(len(difficulties) * sequences) as bar:
-        rows = evaluate_cached(
-            model, task, difficulties, sequences, arguments.seed, open_cache(folder, model), bar.update
-        )
+    seed, ablations = arguments.seed, len(ablations_of(model)) if arguments.ablate else 1
+    with progress(len(difficulties) * sequences * ablations) as bar:
+        if arguments.ablate:
+            rows = evaluate_ablations(model, task, difficulties, sequences, seed, details=True, advance=bar.update)
+        else:
+            rows = evaluate_cached(model, task, difficulties, sequences, seed, open_cache(folder, model), bar.update)
     print(table(rows))
     if arguments.json:
         with writing(arguments.json, "--json FILE"):
@@ -70,7 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """ValueError for numbers that make no sense; and sets this process up for speed as a run does."""
+    """Raise ValueError for numbers out of range, and set this process up for speed as a run does."""
     if arguments.sequences is not None:
         at_least("--sequences", arguments.sequences, 1)
     at_least("--seed", arguments.seed, 0)
@@ -78,7 +94,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def how_many(arguments: argparse.Namespace, task: Task) -> int:
-    """The sequences of each difficulty: as given; else `SEQUENCES`, or of a task with fixed data all of its test."""
+    """Sequences per difficulty: as given, else `SEQUENCES`, or the whole test set of a task with fixed data."""
     if arguments.sequences is not None:
         return int(arguments.sequences)
     stored = task.split("testing").stored(hardest(task))
@@ -87,7 +103,7 @@ def how_many(arguments: argparse.Namespace, task: Task) -> int:
 
 @contextmanager
 def writing(path: Path, option: str) -> Iterator[None]:
-    """ValueError, which names the option that would help, where nothing can be written."""
+    """Turn an error of writing into a ValueError that names the option to use."""
     try:
         yield
     except OSError as error:

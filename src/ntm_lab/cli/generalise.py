@@ -1,4 +1,4 @@
-"""`ntm-lab generalise RUN`: how far a model holds beyond its training, as a table and a figure."""
+"""`ntm-lab generalise MODEL`: how far a model works beyond its training, as a table and a figure."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ FIGURE, NUMBERS = "generalise.png", "generalise.json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
     parser.add_argument(
-        "--slots", type=int, metavar="N", help="memory slots throughout; default: the trained ones, and more as needed"
+        "--slots", type=int, metavar="N", help="memory slots (default: as trained, and more where needed)"
     )
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help=f"where {FIGURE} and {NUMBERS} go (default: the run's folder)"
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
-    folder, _, task, model = find(arguments.run, arguments.slots, arguments.trust)
+    folder, _, task, model = find(arguments.model, arguments.slots, arguments.trust)
     sequences = how_many(arguments, task)
     difficulties = parse(arguments.difficulty, task) if arguments.difficulty else far_beyond(task)
     with progress(len(difficulties) * sequences) as bar:
@@ -42,10 +42,10 @@ def run(arguments: argparse.Namespace) -> None:
     print("\n\n".join([table(rows), *notes]))
     out = arguments.out or (None if is_shipped(folder) else folder)
     if out is None:
-        print(f"\n{arguments.run} comes with the package; --out FOLDER keeps the figure and the numbers")
+        print(f"\n{arguments.model} comes with the package; --out FOLDER keeps the figure and the numbers")
         return
     training = {axis: list(ends) for axis, ends in task.ranges.items()}
-    numbers = {"run": arguments.run, "seed": arguments.seed, "training": training, "rows": rows, "notes": notes}
+    numbers = {"run": arguments.model, "seed": arguments.seed, "training": training, "rows": rows, "notes": notes}
     title = f"{folder.resolve().name}: {sequences} fresh sequences each"
     with writing(out, "--out FOLDER"):
         out.mkdir(parents=True, exist_ok=True)

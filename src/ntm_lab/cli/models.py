@@ -1,4 +1,4 @@
-"""`ntm-lab models`: what comes with the package, as a table, and one model's card in full."""
+"""`ntm-lab models`: the trained models of the package as a table, or the card of one model."""
 
 import argparse
 import json
@@ -17,12 +17,12 @@ from ntm_lab.zoo.find import locate
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="a name of the list, or the folder of a model with a card"
+        "model", nargs="?", metavar="MODEL", help="a name from the list, or the folder of a shared model"
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the table, or the card of the model that is named.
+    """Print the table, or the card of the named model.
 
     Raises FileNotFoundError if there is no such model, ValueError if its card is damaged.
     """
@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def overview(cards: Mapping[str, Card]) -> str:
-    """A line for every model that comes with the package, with its test at the hardest difficulty, and the short name
-    by which the best of each task can be called."""
+    """A line for every model of the package: its test at the hardest difficulty, and the short name of the best model
+    of each task."""
     short = {name: group for group, name in shipped.best(cards).items() if name != group}
     lines = [["name", "parameters", "kB", "sequences", "hardest test", "wrong bits", "exact", "best"]]
     for name, card in cards.items():
@@ -46,13 +46,13 @@ def overview(cards: Mapping[str, Card]) -> str:
         lines.append([*cost, *test, short.get(name, "")])
     return (
         f"{aligned(lines)}\n\n"
-        "sequences: of training; wrong bits per sequence, and how many sequences are exact, on fresh ones; best: of\n"
-        "all controllers, and found by this name too. `ntm-lab models NAME` prints the whole card."
+        "sequences: seen in training; wrong bits: per fresh sequence; exact: share of sequences without an error;\n"
+        "best: a short name for the best controller. `ntm-lab models MODEL` prints a model's card."
     )
 
 
 def in_full(card: Card, folder: Path) -> str:
-    """All that a card tells, for people."""
+    """A card as text."""
     found = [group for group, name in shipped.best(shipped.cards()).items() if folder == shipped.FOLDER / name]
     facts = {
         **{key: card[key] for key in ("task", "model", "controller")},
@@ -87,7 +87,7 @@ def in_full(card: Card, folder: Path) -> str:
 
 
 def _nested(node: Mapping[str, Any], margin: str) -> list[str]:
-    """A nested mapping as lines, as YAML has it."""
+    """A nested mapping as lines of YAML."""
     lines = []
     for key, value in node.items():
         if isinstance(value, Mapping):

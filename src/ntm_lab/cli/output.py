@@ -1,4 +1,4 @@
-"""What happens when standard output cannot be written: its disk is full, or who read it has gone."""
+"""Keep working when standard output cannot be written: the disk is full, or the reader has gone."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 
 class _Lasting:
-    """A stream for text that loses what it cannot write, instead of an error where the text comes from."""
+    """A text stream that drops what it cannot write, instead of raising an error in the writer."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -29,8 +29,8 @@ class _Lasting:
             yield
         except OSError as error:
             self.error = self.error or error
-            with suppress(OSError):  # of a stream that is no file
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())  # what is buffered and what follows
+            with suppress(OSError):  # the stream is no file
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())  # for the buffer and all that follows
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -38,9 +38,9 @@ class _Lasting:
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """Work goes on when its output is lost; at the end a line on stderr says why, and the exit status is 1.
+    """Go on working when output is lost; at the end a line on stderr says why, and the exit status is 1.
 
-    A reader that has gone, such as ``head``, has seen enough: then neither.
+    A reader that has gone, such as ``head``, has seen enough: this is no error.
     """
     before, lasting = sys.stdout, _Lasting(sys.stdout)
     sys.stdout = lasting

@@ -1,37 +1,39 @@
-"""`ntm-lab show`: a page in which one watches a model at work."""
+"""`ntm-lab show MODEL`: a page in which one watches a model at work."""
 
 import argparse
 import tempfile
 import webbrowser
 from pathlib import Path
 
-from ntm_lab.cli.evaluate import add_trust_argument, writing
+from ntm_lab.cli.evaluate import add_model_argument, add_trust_argument, writing
 from ntm_lab.evaluation.difficulties import parse
-from ntm_lab.show.page import Moment, make_page
+from ntm_lab.show.page import make_page
 from ntm_lab.zoo.find import find
 from ntm_lab.zoo.moments import moments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a name (ntm-lab models lists them) or a folder, e.g. of a run")
-    parser.add_argument("beside", metavar="BESIDE", nargs="?", help="another model of the same task, to compare with")
+    add_model_argument(parser)
+    parser.add_argument("beside", metavar="MODEL", nargs="?", help="another model of the same task, beside the first")
     parser.add_argument(
         "--difficulty",
         nargs="+",
         default=[],
         metavar="AXIS=VALUE",
-        help="of the first sequence, e.g. length=60; an axis left out has its hardest value of training",
+        help="difficulty of the first sequence, e.g. length=60 (default of an axis: its hardest value in training)",
     )
     add_trust_argument(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the first sequence (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the page to a file, and open no browser")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the first sequence (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the page to this file and open no browser")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the page, and open it in a browser or say where it is.
 
     Raises FileNotFoundError and ValueError as `find` and `make_page` do, and ValueError for a difficulty that the task
-    has not.
+    does not have.
     """
     found = [find(source, trust=arguments.trust) for source in (arguments.model, arguments.beside) if source]
     task = found[0].task
@@ -39,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     if len(difficulties) > 1:
         raise ValueError(f"--difficulty {' '.join(arguments.difficulty)}: must be one, not {len(difficulties)}")
     names = [trained.folder.resolve().name for trained in found]
-    models = [(trained.model, [Moment(*moment) for moment in moments(trained)]) for trained in found]
+    models = [(trained.model, moments(trained)) for trained in found]
     page = make_page(models, task, names, arguments.seed, difficulties[0])
     path = arguments.out or Path(tempfile.mkdtemp(prefix="ntm-lab-")) / f"{'-and-'.join(names)}.html"
     with writing(path, "--out FILE"):

@@ -1,7 +1,7 @@
-"""`ntm-lab train …`: train a model; the arguments are Hydra's, as of `python train.py`.
+"""`ntm-lab train …`: train a model; the arguments are Hydra's, as for `python train.py`.
 
-PyTorch and Lightning, which take seconds to import, come with the first job that trains. Help, most wrong settings,
-jobs that have ended before, and a launcher that hands the jobs to other processes do without them.
+PyTorch and Lightning take seconds to import, so the first job that trains imports them. Help, most wrong settings, jobs
+that ended earlier and a launcher that hands jobs to other processes do without them.
 """
 
 import math
@@ -26,20 +26,20 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 def main(arguments: Sequence[str], conf: Path = CONF) -> None:
-    """Compose the config from ``conf`` and the arguments, and run what it says, once or for every job of a sweep.
+    """Compose the config from ``conf`` and the arguments, and train, once or for every job of a sweep.
 
-    What is wrong with the settings ends the process with one line; with HYDRA_FULL_ERROR=1 it is a traceback.
+    Wrong settings end the process with one line, or with a traceback if HYDRA_FULL_ERROR=1.
     """
     command = sys.argv[:]
 
     def as_called(config: DictConfig) -> float:
-        sys.argv[:] = command  # by which the trainer starts further processes
+        sys.argv[:] = command  # the trainer starts further processes by it
         return job(config)
 
     run = hydra.main(config_path=str(conf.resolve()), config_name="config", version_base="1.3")(as_called)
     sys.argv[1:] = arguments
     wanted = os.environ.get(FULL_ERROR, "0")
-    os.environ[FULL_ERROR] = "1"  # or Hydra would print errors in its own way, which takes more lines
+    os.environ[FULL_ERROR] = "1"  # otherwise Hydra prints errors itself, in more lines
     try:
         with lasting_output():
             run()
@@ -52,9 +52,10 @@ def main(arguments: Sequence[str], conf: Path = CONF) -> None:
 
 
 def job(config: DictConfig) -> float:
-    """Train, or take what a job of a sweep found out before; what a search minimises is the cost of the first test.
+    """Train, or take the results of a job that ended earlier; return the cost of the first test, which a search
+    minimises.
 
-    Only the first of several processes has results.
+    Only the first of several processes has results; the others return NaN.
     """
     node = cast(DictConfig, HydraConfig.get())
     with claim(config, node) as found:

@@ -1,4 +1,4 @@
-"""Addressing by content: which slots are like a key. Graves et al. 2014 (arXiv 1410.5401), equations 5 and 6."""
+"""Addressing by content: how similar each slot is to a key. Graves et al. 2014 (arXiv 1410.5401), equations 5 and 6."""
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ MASK_FLOOR = 0.1  # of a mask, so that no part of a key is ever cut off: Csordá
 def content_weighting(memory: Tensor, key: Tensor, strength: Tensor, mask: Tensor | None = None) -> Tensor:
     """w_c = softmax(β · cosine(k, M)), equations 5 and 6 of Graves et al. 2014.
 
-    With a mask m the cosine is that of m ∘ k and m ∘ M, which compares only the parts of a slot that the mask lets
-    through (Csordás, Schmidhuber 2019, arXiv 1904.10278, "masking").
+    With a mask m the cosine is that of m ∘ k and m ∘ M: only the parts of a slot that the mask lets through
+    are compared (Csordás, Schmidhuber 2019, arXiv 1904.10278, "masking").
 
     memory (B, N, W), key and mask (B, K, W), strength (B, K, 1) -> (B, K, N).
     """

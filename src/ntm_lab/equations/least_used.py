@@ -13,7 +13,7 @@ def decayed_usage(previous: Tensor, read_weighting: Tensor, write_weighting: Ten
 def least_used(used: Tensor, count: int) -> Tensor:
     """The ``count`` least used slots, one-hot, the least used first: equation 6 -> (B, count, N).
 
-    Of slots with the same usage the one with the lower index comes first. ("At most the n-th smallest", as the paper
+    Slots with the same usage come in the order of their index. ("At most the n-th smallest", as the paper
     writes it, marks nearly all slots at the start, where most have usage 0.) There is no gradient.
     """
     order = used.detach().argsort(dim=-1, stable=True)[:, :count]
@@ -21,7 +21,7 @@ def least_used(used: Tensor, count: int) -> Tensor:
 
 
 def least_recently_used(gate: Tensor, previous: Tensor, least: Tensor) -> Tensor:
-    """w_w = g w_{t−1} + (1 − g) w_lu, equation 7: back to the last place, or to a slot that is hardly used.
+    """w_w = g w_{t−1} + (1 − g) w_lu, equation 7: write to the last place again, or to a little-used slot.
 
     gate (B, heads, 1), previous and least (B, heads, N) -> (B, heads, N).
     """

@@ -1,4 +1,4 @@
-"""In which order a DNC wrote its slots: Graves et al. 2016 (Nature 538), Methods, "temporal memory linkage"."""
+"""The order in which a DNC wrote its slots: Graves et al. 2016 (Nature 538), Methods, "temporal memory linkage"."""
 
 import torch
 from torch import Tensor

@@ -16,7 +16,7 @@ def interpolate(content: Tensor, previous: Tensor, gate: Tensor) -> Tensor:
 
 
 def shift_weighting(weighting: Tensor, shift: Tensor) -> Tensor:
-    """Circular convolution w_s(i) = Σ_j w_g(i − j) s(j), equation 8.
+    """w_s(i) = Σ_j w_g(i − j) s(j), equation 8: a circular convolution.
 
     weighting (B, K, N), shift (B, K, S), whose entries are for the offsets −s … s -> (B, K, N).
     """

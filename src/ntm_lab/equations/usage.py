@@ -22,8 +22,8 @@ def usage(previous: Tensor, write_weighting: Tensor, kept: Tensor) -> Tensor:
 def allocation(used: Tensor) -> Tensor:
     """a[φ_j] = (1 − u[φ_j]) Π_{i<j} u[φ_i], where φ sorts the slots by usage, the least used first.
 
-    Slots of the same usage come in the order of their index, so that all-zero usage gives slot 0. Before that usage is
-    u ← ε + (1 − ε) u.
+    Slots of the same usage come in the order of their index, so that all-zero usage gives slot 0. Usage is first
+    changed to u ← ε + (1 − ε) u.
 
     used (B, N) -> (B, N), which sums to at most 1.
     """

@@ -14,7 +14,7 @@ def write(memory: Tensor, weighting: Tensor, erase: Tensor, add: Tensor) -> Tens
 
     memory (B, N, W), weighting (B, H, N), erase and add (B, H, W) -> (B, N, W).
     """
-    if weighting.shape[1] == 1:  # no product to take: what is erased is one outer product, and far cheaper
+    if weighting.shape[1] == 1:  # a single head needs no product over heads: one outer product is far cheaper
         erased = weighting.transpose(1, 2) @ erase
     else:
         erased = 1 - (1 - weighting.unsqueeze(-1) * erase.unsqueeze(-2)).prod(1)

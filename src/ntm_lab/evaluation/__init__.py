@@ -1,6 +1,6 @@
 """Plain functions over a trained model."""
 
-from ntm_lab.evaluation.ablations import ABLATIONS, Ablated, evaluate_ablations
+from ntm_lab.evaluation.ablations import ABLATIONS, Ablated, ablations_of, evaluate_ablations
 from ntm_lab.evaluation.cache import evaluate_cached, is_shipped, open_cache
 from ntm_lab.evaluation.difficulties import far_beyond, parse
 from ntm_lab.evaluation.fresh import evaluate
@@ -13,6 +13,7 @@ __all__ = [
     "ABLATIONS",
     "Ablated",
     "Generalisation",
+    "ablations_of",
     "chance",
     "evaluate",
     "evaluate_ablations",

@@ -1,9 +1,26 @@
 """What a trained memory network still knows when its memory fails it: before it answers, or while it does.
 
 An ablation takes over when the first answer is due. The model runs on by its own equations, from a state that is
-changed before its steps, so that there is no second machine here that could differ from the first. Of that state only
-the contents change: they change places, are cleared, or are frozen. Weightings, and a DNC's usage, links and precedence
-or a MANN's usage, stay those of the slots as they were, for they say where to look and not what is there.
+changed before its steps, so that there is no second machine here that could differ from the first. What each changes:
+
+==================  ===================================  ===============================================================
+ablation            contents of the memory               weightings, a DNC's or MANN's usage, a DNC's precedence, links
+==================  ===================================  ===============================================================
+reads zeroed        go on                                go on; controller and output layer get 0 for the reads
+memory frozen       before every step as when it began   go on
+memory cleared      as before the first step             stay
+slots shuffled      change places                        stay: they now point at other contents
+slots renumbered    change places                        change places with the contents
+links cut           go on                                links and precedence are 0 before every step, others go on
+==================  ===================================  ===============================================================
+
+A machine that looks by content is not lost when slots are shuffled; one that only goes on from slot to slot is. Where
+slots are renumbered, a DNC and a MANN have to answer as ever, since nothing in them depends on the number of a slot; an
+NTM, whose shift goes to the slot of the next number, does not. Cut links leave a DNC its content: what its modes give
+to the links then reads nothing.
+
+Some tasks ask between telling (one-shot classification, bAbI). There an ablation acts before every step, from the first
+on: a memory cleared so has never stored anything, and one frozen is the same.
 """
 
 import copy
@@ -71,6 +88,16 @@ def slots_shuffled(model: SequenceModel, inputs: Tensor, stored: NetworkState, c
     return model(inputs, shuffle(stored, chance))
 
 
+def slots_renumbered(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
+    """All that a slot has changes places with its contents: only its number is another."""
+    return model(inputs, renumber(stored, chance))
+
+
+def links_cut(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
+    """No slot is linked to another, and none comes to be: forward and backward weightings are 0."""
+    return by_steps(model, inputs, stored, without_links)
+
+
 def memory_cleared(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
     """The memory is again what it was before the first step; controller, heads and last reads go on as they are."""
     initial = model.initial_state(len(inputs), stored.memory.shape[1])
@@ -83,14 +110,64 @@ ABLATIONS: Mapping[str, Ablation] = {
     "memory frozen": memory_frozen,
     "slots shuffled": slots_shuffled,
     "memory cleared": memory_cleared,
+    "slots renumbered": slots_renumbered,
+    "links cut": links_cut,
 }
+
+
+def ablations_of(model: SequenceModel, throughout: bool = False) -> dict[str, Ablation]:
+    """The ablations that change something in a model: links are cut where it has some, and a memory is not both frozen
+    and cleared before every step, ``throughout``.
+
+    Raises ValueError for a model without a memory.
+    """
+    if model.slots is None:
+        raise ValueError(f"ablations: a {type(model).__name__} has no memory to take away")
+    state: NetworkState = model.initial_state(1)
+    links = getattr(state.access, "link", None)
+    absent = {"memory frozen"} if throughout else set()
+    if links is None or not links.numel():
+        absent.add("links cut")
+    return {name: ablation for name, ablation in ABLATIONS.items() if name not in absent}
 
 
 def shuffle(state: NetworkState, chance: torch.Generator) -> NetworkState:
     """The slots of each memory (B, N, W) in another order."""
-    batch, slots, width = state.memory.shape
-    places = torch.rand(batch, slots, generator=chance).argsort(1).to(state.memory.device)  # (B, N)
-    return state.with_memory(state.memory.gather(1, places.unsqueeze(2).expand(-1, -1, width)))
+    return state.with_memory(_taken(state.memory, _places(state, chance), 1))
+
+
+def renumber(state: NetworkState, chance: torch.Generator) -> NetworkState:
+    """Contents, weightings, usage, precedence and links of the slots in another order, the same for all: every part of
+    the access's state whose last dimension is that of the slots."""
+    places, slots = _places(state, chance), state.memory.shape[1]
+    moved = {"memory": _taken(state.memory, places, 1)}
+    for name, part in state.access._asdict().items():
+        if name == "link":
+            moved[name] = _taken(_taken(part, places, 1), places, 2) if part.numel() else part
+        elif name != "memory" and part.shape[-1:] == (slots,):
+            moved[name] = _taken(part, places, part.dim() - 1)
+    return state._replace(access=state.access._replace(**moved))
+
+
+def _places(state: NetworkState, chance: torch.Generator) -> Tensor:
+    """An order of the slots for every memory, (B, N)."""
+    batch, slots, _ = state.memory.shape
+    return torch.rand(batch, slots, generator=chance).argsort(1).to(state.memory.device)
+
+
+def _taken(part: Tensor, places: Tensor, dimension: int) -> Tensor:
+    """A tensor (B, …) with the entries of one dimension in the order of places (B, N)."""
+    view = [1] * part.dim()
+    view[0], view[dimension] = places.shape
+    return part.gather(dimension, places.view(view).expand_as(part))
+
+
+def without_links(state: NetworkState) -> NetworkState:
+    """Links and precedence are 0; without precedence the next write makes no link either."""
+    access = state.access
+    return state._replace(
+        access=access._replace(link=torch.zeros_like(access.link), precedence=torch.zeros_like(access.precedence))
+    )
 
 
 def by_steps(model: SequenceModel, inputs: Tensor, state: NetworkState, change: Change) -> Outcome:
@@ -103,9 +180,10 @@ def by_steps(model: SequenceModel, inputs: Tensor, state: NetworkState, change: 
 
 
 class Ablated(SequenceModel):
-    """A memory network that hears the first ``storing`` steps as ever and answers the others under an ablation.
+    """A memory network under an ablation: it hears the first ``storing`` steps as ever and answers the others under it.
 
-    A sequence has to come whole, and all sequences of a batch to be of the same length.
+    With ``storing=0`` the ablation acts anew before every step. Otherwise a sequence has to come whole, and all
+    sequences of a batch to be of the same length.
     """
 
     signals: Mapping[str, Kind] = {}
@@ -125,9 +203,19 @@ class Ablated(SequenceModel):
     ) -> tuple[Tensor, NetworkState]:
         if lengths is not None:
             raise ValueError("lengths: an ablation needs sequences of one length, without padding")
+        if not self.storing:
+            return self._throughout(inputs, self.initial_state(len(inputs)) if state is None else state)
         heard, stored = self.model(inputs[:, : self.storing], state)
         answered, last = self.ablation(self.model, inputs[:, self.storing :], stored, self.chance)
         return torch.cat((heard, answered), 1), last
+
+    def _throughout(self, inputs: Tensor, state: NetworkState) -> Outcome:
+        """The ablation anew at every step."""
+        logits = []
+        for present in inputs.split(1, dim=1):
+            answer, state = self.ablation(self.model, present, state, self.chance)
+            logits.append(answer)
+        return torch.cat(logits, 1), state
 
     def trace(
         self, inputs: Tensor, state: Any = None, lengths: Tensor | None = None, signals: Any = None
@@ -141,30 +229,34 @@ def evaluate_ablations(
     difficulties: Iterable[Difficulty],
     sequences: int = 1000,
     seed: int = 2,
-    ablations: Mapping[str, Ablation] = ABLATIONS,
+    ablations: Mapping[str, Ablation] | None = None,
+    details: bool = False,
+    advance: Callable[[int], Any] = lambda sequences: None,
 ) -> list[dict[str, Any]]:
     """Rows of `evaluate`, of the same sequences for every ablation, whose name stands under ``ablation``.
 
-    Recalling are the scored steps, storing all before them. Raises ValueError for a model without a memory, and for a
-    task that asks between telling.
+    An ablation begins with the first scored step; of a task that asks between telling it acts at every step.
+
+    Args:
+        ablations: those to make; default all of `ablations_of`.
+        details, advance: as in `evaluate`.
+
+    Raises ValueError for a model without a memory.
     """
-    if model.slots is None:
-        raise ValueError(f"ablations: a {type(model).__name__} has no memory to take away")
     rows = []
     for difficulty in difficulties:
-        storing = storing_steps(task.sample(1, difficulty, seeded(seed, "size")))
-        for name, ablation in ablations.items():
-            (row,) = evaluate(Ablated(model, ablation, storing, seed), task, [difficulty], sequences, seed)
+        storing = storing_steps(task.sample(2, difficulty, seeded(seed, "size")))
+        chosen = ablations_of(model, throughout=not storing) if ablations is None else ablations
+        for name, ablation in chosen.items():
+            ablated = Ablated(model, ablation, storing, seed)
+            (row,) = evaluate(ablated, task, [difficulty], sequences, seed, details, advance)
             rows.append({"ablation": name} | row)
     return rows
 
 
 def storing_steps(batch: Batch) -> int:
-    """The steps before the first that is scored, of sequences all of which are scored from there to the end.
-
-    Raises ValueError where the two take turns, or begin at another step in every sequence.
-    """
+    """The steps before the first that is scored, of sequences all of which are scored from there to the end; 0 where
+    asking and telling take turns, or where asking begins at another step in every sequence."""
     storing = int((~batch.mask[0]).sum())
-    if batch.mask[:, :storing].any() or not batch.mask[:, storing:].all() or not storing:
-        raise ValueError("ablations: need sequences that are first told and then asked for, all from the same step")
-    return storing
+    first_told = not batch.mask[:, :storing].any() and batch.mask[:, storing:].all()
+    return storing if first_told else 0

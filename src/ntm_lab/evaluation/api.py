@@ -1,4 +1,4 @@
-"""Evaluation for a notebook: difficulties by keyword, and results that show themselves as a table."""
+"""Evaluation for a notebook: difficulties by keyword, and results shown as a table."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -57,13 +57,13 @@ def evaluate(
     Args:
         model: it is evaluated in the mode of `torch.nn.Module.eval`, and is left as it was.
         task: such as ``ntm_lab.tasks.Copy()``, a run's ``task``, or that of `ntm_lab.zoo.find.find`.
-        sequences: of each difficulty.
+        sequences: per difficulty.
         seed: of the sequences.
         slots: another number of memory slots than the model's own, where it allows that.
         difficulty: for every axis of the task one value or several; several axes with several values are a grid. An
-            axis left out has its hardest value of training.
+            axis left out has its hardest value in training.
 
-    Raises ValueError for an axis that the task has not, a value that it does not allow, and slots that cannot be.
+    Raises ValueError for an unknown axis, a value that the task does not allow, and slots that are not possible.
     """
     check_axes(difficulty, task)
     axes: dict[str, int | Sequence[int]] = {**hardest(task), **difficulty}

@@ -1,4 +1,4 @@
-"""The error on each task of bAbI beside what was published, as all papers tell it: in percent, failed above 5 %."""
+"""The error on each task of bAbI beside the published ones, as all papers report it: in percent, failed above 5 %."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
@@ -7,7 +7,7 @@ from typing import Any
 from ntm_lab.tasks.difficulties import in_words
 
 FAILED = 5.0  # percent
-GROUP = "babi_"  # of the task's number, in `Babi.groups`
+GROUP = "babi_"  # before the task's number in `Babi.groups`
 
 # Graves et al. 2016, extended data table 1: means of 20 seeds, all tasks by one model, one-hot words of en-10k, tasks 1
 # to 20 in order. Their means, 27.3 and 16.7, are those of the paper's text.
@@ -26,8 +26,8 @@ PUBLISHED: Mapping[str, Sequence[float]] = {
 def errors_by_task(row: Mapping[str, Any]) -> list[list[str]]:
     """Lines of a table of a detailed row of `evaluate`: the share of questions answered wrongly, with its interval.
 
-    Below are the mean, beside that of the published figures over the same tasks, and the number of failed tasks, which
-    the figures do not tell: a task whose mean over seeds is above 5 % fails for some of them. No lines without bAbI.
+    Below are the mean, beside that of the published figures over the same tasks, and the number of failed tasks,
+    which the published means do not give: a task with a mean above 5 % fails for some seeds. No lines without bAbI.
     """
     shares = {int(name.removeprefix(GROUP)): name for name in row.get("by_group", {}) if name.startswith(GROUP)}
     if not shares:

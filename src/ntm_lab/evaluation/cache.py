@@ -1,4 +1,4 @@
-"""Results that are kept in a run's folder, so that the same question is not computed twice."""
+"""Results kept in a run's folder, so that no evaluation is computed twice."""
 
 import contextlib
 import hashlib
@@ -20,8 +20,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 class Cache:
     """Rows of `evaluate` with details, in the file ``evaluations.json`` of a folder.
 
-    The file names the weights it is about: with others, such as after the run was resumed, it begins anew. A damaged
-    file is as good as none, and where none can be written nothing is.
+    The file names the weights it belongs to; with other weights, such as after the run was resumed, it starts over. A
+    damaged file is ignored, and a folder that cannot be written is no error.
     """
 
     def __init__(self, folder: Path, model: SequenceModel) -> None:
@@ -53,7 +53,7 @@ def is_shipped(folder: Path) -> bool:
 
 
 def fingerprint(model: SequenceModel) -> str:
-    """A hash of all weights, by name, shape, type and value; the same for any number of slots they serve."""
+    """A hash of all weights, by name, shape, type and value; independent of the number of slots."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(value.shape)} {value.dtype} ".encode())
@@ -70,7 +70,7 @@ def evaluate_cached(
     cache: Cache | None,
     advance: Callable[[int], Any] = lambda sequences: None,
 ) -> list[dict[str, Any]]:
-    """`evaluate` with details, from the cache what it has, and into it, difficulty by difficulty, what it had not."""
+    """`evaluate` with details; rows come from the cache if it has them, and the others are added to it one by one."""
     rows = []
     for difficulty in difficulties:
         key = f"{label(difficulty)} slots={model.slots} sequences={sequences} seed={seed}"

@@ -1,4 +1,4 @@
-"""Which difficulties a model is evaluated at: in words as on a command line, or well beyond its training."""
+"""The difficulties a model is evaluated at: from words as on a command line, or well beyond its training."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,16 +8,16 @@ from ntm_lab.tasks import AssociativeRecall, Copy, NGrams
 from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.types import Difficulty, Task
 
-LARGEST_GRID = 10_000  # points; more is a slip of the pen
+LARGEST_GRID = 10_000  # points; more are probably a typing error
 
 
 def parse(words: Sequence[str], task: Task) -> list[Difficulty]:
     """The grid of ``axis=values`` words, such as ``["length=10,20", "repeats=5:20:5"]``; the last axis varies fastest.
 
     Values are whole numbers and ranges ``first:last`` or ``first:last:step``, both ends included. An axis left out has
-    its hardest value of training.
+    its hardest value in training.
 
-    Raises ValueError for an unknown or repeated axis, and for what is no value.
+    Raises ValueError for an unknown or repeated axis, and for a malformed value.
     """
     axes = {axis: [value] for axis, value in hardest(task).items()}
     given = set()
@@ -33,7 +33,7 @@ def parse(words: Sequence[str], task: Task) -> list[Difficulty]:
 
 
 def _values(word: str, part: str) -> list[int]:
-    """What one part between commas stands for."""
+    """The values of one part between commas."""
     numbers = part.split(":")
     if not all(number.isdecimal() for number in numbers) or len(numbers) > 3:
         raise ValueError(f"difficulty {word}: {part!r} must be a whole number, first:last or first:last:step")
@@ -73,7 +73,7 @@ OF_A_GRID = _multiples(3, 2)
 def far_beyond(task: Task) -> list[Difficulty]:
     """Difficulties from within the training range to well beyond it, the hardest of training among them.
 
-    Those axes grow that have a range in training, or the first one if none has.
+    All axes with a range in training grow, or the first one if none has.
     """
     growing = [axis for axis, (low, high) in task.ranges.items() if low < high] or [*task.ranges][:1]
     multiples = FAR.get(type(task), OTHERWISE) if len(growing) == 1 else OF_A_GRID

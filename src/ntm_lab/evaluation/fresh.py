@@ -12,7 +12,7 @@ from ntm_lab.tasks.answers import check_targets
 from ntm_lab.tasks.difficulties import seeded
 from ntm_lab.types import Batch, Difficulty, SequenceModel, Task
 
-STEPS_AT_ONCE = 10_000  # sequences × steps drawn at once, which bounds what inputs, outputs and scores take
+STEPS_AT_ONCE = 10_000  # sequences × steps drawn at once; bounds the memory for inputs, outputs and scores
 CELLS_AT_ONCE = 2**24  # sequences × slots × width in one forward pass: a memory and a few copies of it, 64 MB each
 
 
@@ -27,24 +27,25 @@ def evaluate(
     advance: Callable[[int], Any] = lambda sequences: None,
 ) -> list[dict[str, Any]]:
     """A row for every difficulty: ``difficulty``, ``n``, and the mean of every measure of the task's answer: per
-    sequence ``cost_bits``, ``wrong_bits`` (of `Symbols` ``wrong_symbols``) and ``exact``; of `Reals` ``squared_error``.
+    sequence ``cost_bits``, ``wrong_bits`` (`Symbols`: ``wrong_symbols``) and ``exact``; for `Reals` ``squared_error``.
 
-    Where even the perfect answer has a cost, ``optimum_bits`` stands beside it. The sequences depend on the seed alone
-    and are none that a run trains or validates on. Of a task whose data is fixed they are different ones of its test
-    set, at most all. With ``details`` a row has also, intervals being of 95 %,
+    If even the perfect answer has a cost, ``optimum_bits`` gives it. If the task has groups, ``by_group`` is the share
+    of right answers in each. The sequences depend on the seed alone, and no run trains or validates on them. For a task
+    with fixed data they are different ones of its test set, at most all. With ``details`` a row also has, with
+    intervals of 95 %,
 
-    ===================  ================================================================================
-    ``slots``            of the model's memory, if it has one
-    ``cost_interval``    of the mean, normal, as ``wrong_interval``; None for a single sequence
-    ``exact_interval``   Wilson's
-    ``chance``           cost and expected errors of an answer that knows nothing: see the answer
-    ``solve``            all measures of the task's own solution
-    ``by_group``         the share of right answers in each of the task's groups, if it has some; likewise
-                         ``by_group_interval``, over sequences, and ``by_group_solve``, of the task's own solution
-    ``by_step``          lists of mean cost and errors at each scored step, if all sequences have equally many
-    ===================  ================================================================================
+    =====================  ==============================================================================
+    ``slots``              of the model's memory, if it has one
+    ``cost_interval``      of the mean, normal, as ``wrong_interval``; None for a single sequence
+    ``exact_interval``     Wilson's
+    ``chance``             cost and expected errors of guessing: see `Answer.chance`
+    ``solve``              all measures of the task's own solution
+    ``by_group_interval``  of ``by_group``, over sequences
+    ``by_group_solve``     the shares of the task's own solution
+    ``by_step``            lists of mean cost and errors at each scored step, if all sequences have equally many
+    =====================  ==============================================================================
 
-    and of a task of bits, where the perfect answer costs nothing
+    and for a task of bits whose perfect answer costs nothing
 
     ===================  ================================================================================
     ``errors``           sequences with ``wrong_bits_only``, and with something ``doubled`` or ``skipped``, which
@@ -53,15 +54,15 @@ def evaluate(
                          [shift, first scored step that is shifted]
     ===================  ================================================================================
 
-    or of any task, where it costs something, ``gap_bits`` (of `Reals` ``gap_squared_error``), how much more the model
-    costs, with its ``gap_interval``; ``gap_by_step``, the list of gaps at each scored step; and ``gap_by_window``,
+    or, for any task whose perfect answer has a cost, ``gap_bits`` (for `Reals` ``gap_squared_error``), the model's cost
+    above it, with its ``gap_interval``; ``gap_by_step``, the list of gaps at each scored step; and ``gap_by_window``,
     which has ``steps``, the width of its windows, and the lists ``gap_bits``, per step, and ``gap_interval``.
 
     Args:
-        advance: is told of every number of sequences that are done, e.g. a progress bar's ``update``.
+        advance: called with the number of sequences just done, e.g. a progress bar's ``update``.
 
-    Raises ValueError if there is a difficulty that the task has not, before the first is evaluated, and for targets
-    that are not what the task's answer says.
+    Raises ValueError for an invalid difficulty, before the first is evaluated, and for targets that are not of the kind
+    of the task's answer.
     """
     at_least("test.sequences", sequences, 1)
     difficulties = list(difficulties)
@@ -91,7 +92,7 @@ def evaluate(
 
 
 def _as_precise(batch: Batch, model: SequenceModel) -> Batch:
-    """The batch in float64 if that is the model's type; scores are not taken in half precision."""
+    """The batch in float64 if that is the model's type; scores are never computed in half precision."""
     if next(model.parameters()).dtype != torch.float64:
         return batch
     return Batch(*(part.double() if part.is_floating_point() else part for part in batch))
@@ -110,7 +111,7 @@ def _drawn(
 def _taken(
     task: Task, difficulty: Difficulty, sequences: int, lengths: Tensor, generator: torch.Generator
 ) -> Iterator[Batch]:
-    """Different ones of the stored sequences, whose lengths are (n,), at most all: the short ones first."""
+    """Different stored sequences, at most all, the short ones first; their lengths are (n,)."""
     numbers = torch.randperm(len(lengths), generator=generator)[:sequences]
     numbers = numbers[lengths[numbers].argsort(stable=True)]
     while len(numbers):

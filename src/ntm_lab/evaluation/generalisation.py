@@ -1,4 +1,4 @@
-"""How far a model holds beyond its training: the whole curve, or grid, of difficulties."""
+"""How far a model works beyond its training: the whole curve, or grid, of difficulties."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from ntm_lab.types import Difficulty, SequenceModel, Task
 
 
 class Generalisation(NamedTuple):
-    """Rows of `evaluate` with details, in the order of the difficulties, and what has to be said about them."""
+    """Rows of `evaluate` with details, in the order of the difficulties, and notes about them."""
 
     rows: list[dict[str, Any]]
     notes: list[str]
@@ -31,8 +31,8 @@ def generalise(
 ) -> Generalisation:
     """Evaluate a model on the difficulties, by default those of `far_beyond`.
 
-    A memory with fewer slots than `slots_needed` has as many for that difficulty, if ``grow``; where its initial state
-    does not allow it, a note says so. The model itself stays as it is.
+    With ``grow`` a memory gets at least `slots_needed` slots for each difficulty; if its initial state does not allow
+    that, a note says so. The model itself is not changed.
     """
     difficulties = far_beyond(task) if difficulties is None else difficulties
     needed = [slots_needed(task, difficulty) for difficulty in difficulties]
@@ -54,7 +54,7 @@ def slots_needed(task: Task, difficulty: Difficulty) -> int:
 
     A model that writes at every step and walks on while it answers then never reaches what it has not yet read.
 
-    Raises ValueError if the task has no such difficulty.
+    Raises ValueError for an invalid difficulty.
     """
     mask = task.sample(1, difficulty, torch.Generator()).mask
     heard = int(mask[0].int().argmax())

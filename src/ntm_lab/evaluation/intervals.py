@@ -18,9 +18,9 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 def of_ratio(right: Tensor, asked: Tensor) -> tuple[float, float]:
     """The 95 % interval of the share Σ right / Σ asked, from counts of n sequences (n,) each.
 
-    Answers of one sequence may be right or wrong together. The variance of the share is that of a ratio over sequences,
-    and Wilson's interval is taken for as many independent trials as would have this variance, p (1 − p) / v: at most
-    those that were asked. Where it is 0, such as with all answers right, it is the number of sequences asked.
+    Answers within a sequence may be correlated. The variance v of the share is that of a ratio over sequences, and
+    Wilson's interval is computed for p (1 − p) / v independent trials, which have this variance, at most the number
+    asked. If v is 0, such as with all answers right, the number of sequences with a question is used.
     """
     right, asked = right.double(), asked.double()
     total, sequences = float(asked.sum()), int((asked > 0).sum())
@@ -34,7 +34,7 @@ def of_ratio(right: Tensor, asked: Tensor) -> tuple[float, float]:
 def normal(values: Tensor) -> tuple[float, float] | None:
     """The 95 % interval of the mean of values (n,), mean ± Z s / √n with s over n − 1; None for a single value.
 
-    It has no width where all values are alike, such as no wrong bits at all: then the interval of `wilson` says more.
+    It has no width if all values are equal, such as no wrong bits at all; the interval of `wilson` then says more.
     """
     if len(values) < 2:
         return None

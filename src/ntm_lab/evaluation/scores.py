@@ -1,4 +1,4 @@
-"""What fresh sequences of one difficulty came to, and the row of results that says so."""
+"""Scores of fresh sequences of one difficulty, and the row of results made from them."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ Measured = dict[str, Tensor]
 
 
 class Steps(NamedTuple):
-    """What n sequences came to at each of their P scored steps."""
+    """Scores of n sequences at each of their P scored steps."""
 
     measured: Measured  # (n, P) each
     optimum: Tensor  # (n, P), the cost of `solve`
@@ -30,14 +30,14 @@ class Steps(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What n sequences came to; `solve` gives the optimum."""
+    """Scores of n sequences; `solve` gives the optimum."""
 
     measured: Measured  # (n,) each
     optimum: Measured  # (n,) each
     chance: Measured  # (n,) each
-    groups: dict[str, Tensor]  # (n, 2): how many answers of each of the task's groups are right, and are asked for
+    groups: dict[str, Tensor]  # (n, 2): right answers and all answers in each of the task's groups
     best: dict[str, Tensor]  # the same of the task's solution
-    steps: Steps | tuple[()]  # empty where sequences differ in how many steps are scored, or nobody wants them
+    steps: Steps | tuple[()]  # empty if sequences differ in the number of scored steps, or if not requested
 
     @classmethod
     def of(cls, outputs: Tensor, batch: Batch, solution: Tensor, task: Task, by_step: bool = True) -> "Scores":
@@ -83,19 +83,23 @@ def _steps(answer: Answer, outputs: Tensor, batch: Batch, solution: Tensor) -> S
 
 
 def chance(task: Task, difficulty: Difficulty) -> dict[str, float]:
-    """What an answer that knows nothing comes to, per sequence, by name of measure; from one batch of the task."""
+    """The measures of guessing, per sequence, by name; from one batch of the task."""
     batch = task.sample(100, difficulty, torch.Generator())
     return _averages(task.answer.chance(batch.targets, batch.mask))
 
 
 def brief(difficulty: Difficulty, scores: Scores, answer: Answer) -> dict[str, Any]:
-    """The row of ``results.json``: means per sequence."""
+    """The row of ``results.json``: means per sequence, and the share of right answers in each of the task's groups."""
     row = {"difficulty": dict(difficulty), "n": len(_cost(scores.measured))} | _averages(scores.measured)
-    return row | ({f"optimum_{answer.unit}": _mean(_cost(scores.optimum))} if _has_optimum(scores) else {})
+    if _has_optimum(scores):
+        row[f"optimum_{answer.unit}"] = _mean(_cost(scores.optimum))
+    if scores.groups:
+        row["by_group"] = accuracy({name: counts.sum(0) for name, counts in scores.groups.items()})
+    return row
 
 
 def detailed(scores: Scores, answer: Answer) -> dict[str, Any]:
-    """What else can be said; see `evaluate`."""
+    """The details; see `evaluate`."""
     row: dict[str, Any] = {}
     for measure in answer.measures:
         values = scores.measured[measure.name]
@@ -104,8 +108,10 @@ def detailed(scores: Scores, answer: Answer) -> dict[str, Any]:
     row["chance"] = _averages(scores.chance)
     row["solve"] = _averages(scores.optimum)
     if scores.groups:
-        row["by_group"] = accuracy({name: counts.sum(0) for name, counts in scores.groups.items()})
-        row["by_group_interval"] = {name: [*of_ratio(*scores.groups[name].unbind(1))] for name in row["by_group"]}
+        intervals = {
+            name: [*of_ratio(*counts.unbind(1))] for name, counts in scores.groups.items() if counts[:, 1].any()
+        }
+        row["by_group_interval"] = intervals
         row["by_group_solve"] = accuracy({name: counts.sum(0) for name, counts in scores.best.items()})
     if scores.steps:
         measures = [measure.name for measure in answer.measures if measure.kind != "exact"]
@@ -125,7 +131,7 @@ def _cost(measured: Measured) -> Tensor:
 
 
 def _gap(scores: Scores, answer: Answer) -> dict[str, Any]:
-    """How far above the optimum, paired sequence by sequence: in all, at every step, and in windows of steps."""
+    """Cost above the optimum, paired by sequence: in total, at every step, and in windows of steps."""
     name = f"gap_{answer.unit}"
     whole = _cost(scores.measured).double() - _cost(scores.optimum).double()
     row: dict[str, Any] = {name: _mean(whole), "gap_interval": _interval(whole)}
@@ -142,7 +148,7 @@ def _gap(scores: Scores, answer: Answer) -> dict[str, Any]:
 
 
 def _errors(steps: Steps) -> dict[str, Any]:
-    """How many sequences have errors of which kind, and how many wrong bits each kind makes."""
+    """The number of sequences with each kind of error, and the wrong bits of each kind."""
     _, wrong, _ = steps.measured.values()  # (n, P)
     flawed, shifted = wrong.sum(1) > 0, steps.shift != 0
     after = torch.arange(wrong.shape[1]) >= steps.start[:, None]  # (n, P): where it is shifted
@@ -169,6 +175,6 @@ def _means(values: Tensor) -> list[float]:
 
 
 def _interval(values: Tensor, least: float = -math.inf) -> list[float] | None:
-    """As a list, which is what JSON makes of it."""
+    """The value as a list, as in JSON."""
     ends = normal(values)
     return None if ends is None else [max(least, end) for end in ends]

@@ -1,4 +1,4 @@
-"""Errors of a kind of their own: a vector that is skipped or said twice shifts all that follows.
+"""A special kind of error: a vector that is skipped or repeated shifts all that follow.
 
 Graves et al. 2014 (section 4.1, Figure 4) see it in long copies: "a single vector is duplicated, pushing all subsequent
 vectors one step back", which as a count of wrong bits looks like a total loss.
@@ -12,16 +12,16 @@ from torch import Tensor
 from ntm_lab.evaluation.steps import each_step
 from ntm_lab.tasks.answers import wrong_bits
 
-FURTHEST = 8  # steps of shift that are looked for
+FURTHEST = 8  # the largest shift searched for, in steps
 MUCH_BETTER = 4  # times fewer wrong bits than in place
 SURE = 7  # bits of evidence beyond what the search itself makes up: random outputs look shifted once in 2⁷ sequences
 
 
 def find_shifts(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """By how many steps each sequence's output is shifted, and from which step to its end.
+    """The number of steps by which each sequence's output is shifted, and the step from which it is.
 
     A shift by s from step k on means that the output of a step p ≥ k is the target of step p − s: s > 0 if something
-    was said twice, s < 0 if something was skipped. It is told where, over all those steps that have such a target, the
+    was repeated, s < 0 if something was skipped. A shift is reported if, over all steps that have such a target, the
     wrong bits are at most a quarter of those in place, and too few for chance. Of m random bits at most w are wrong
     with a probability below 2^−e, e = m (1 − H(w / m)) with the binary entropy H (Chernoff), so e must exceed log₂ of
     the number of pairs (s, k) that are tried by `SURE`. The pair that explains most wrong bits wins.
@@ -29,7 +29,7 @@ def find_shifts(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         logits, targets: of the scored steps, (B, P, O).
 
-    Returns the shift, 0 where there is none, and k, P where there is none, (B,) int64 each.
+    Returns the shift (0 for none) and k (P for none), (B,) int64 each.
     """
     batch, steps, width = targets.shape
     shift, start = torch.zeros(batch, dtype=torch.int64), torch.full((batch,), steps)

@@ -1,4 +1,4 @@
-"""What an answer's measures say of whole sequences, of single steps."""
+"""The measures of an answer at single steps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from torch.utils import _pytree as pytree
 
 
 def scored(values: Tensor, mask: Tensor) -> Tensor:
-    """Of values (B, T, O) the steps that the mask (B, T) names, P in every sequence: (B, P, O)."""
+    """The masked steps of values (B, T, O): (B, P, O), for a mask (B, T) with P steps in every sequence."""
     return values[mask].unflatten(0, (len(values), -1))
 
 

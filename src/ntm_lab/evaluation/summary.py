@@ -10,7 +10,7 @@ from ntm_lab.types import Measure
 
 
 def summary(results: Mapping[str, Any], folder: Path) -> str:
-    """A table of the test on fresh sequences, what training took, and where everything is."""
+    """A table of the test on fresh sequences, the length of training, and the run's folder."""
     rows = results["test"]
     heads = [f"{measure.words:>{_width(measure)}}" for measure in (measures_of(rows[0]) if rows else ())]
     lines = [
@@ -39,5 +39,5 @@ def _row(row: Mapping[str, Any]) -> str:
 
 
 def _width(measure: Measure) -> int:
-    """Of its column."""
+    """The width of its column."""
     return 10 if measure.kind == "exact" else max(13, len(measure.words) + 2)

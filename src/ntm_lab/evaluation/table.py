@@ -11,12 +11,12 @@ from ntm_lab.tasks.difficulties import in_words
 from ntm_lab.types import Measure
 
 Row = Mapping[str, Any]
-PARTS = 5  # of an answer, by which the position of errors is told
+PARTS = 5  # of an answer, for the position of errors
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Detailed rows of `evaluate`: measures with their intervals and yardsticks, then by how much the cost exceeds the
-    optimum, where errors fall and of what kind they are, and how much is right in each group."""
+    """Detailed rows of `evaluate`: measures with intervals and chance, the cost above the optimum, the place and kind
+    of errors, and the share of right answers in each group."""
     measures = measures_of(rows[0])
     chance = [measure for measure in measures if measure.name in rows[0]["chance"]]
     yardsticks = [measure.words.partition(",")[0] for measure in chance]  # without the unit
@@ -25,7 +25,7 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         lines.append(
             [
-                in_words(row["difficulty"]),
+                _name(row),
                 str(row["n"]),
                 str(row.get("slots", "–")),
                 *(_cell(row, measure) for measure in measures),
@@ -36,6 +36,11 @@ def table(rows: Sequence[Row]) -> str:
     return "\n\n".join(parts)
 
 
+def _name(row: Row) -> str:
+    """What a row is about: its difficulty, and its ablation if it has one."""
+    return ", ".join(filter(None, (row.get("ablation"), in_words(row["difficulty"]))))
+
+
 def _cell(row: Row, measure: Measure) -> str:
     """A measure with its interval."""
     value, interval = row[measure.name], row[measure.interval]
@@ -43,7 +48,7 @@ def _cell(row: Row, measure: Measure) -> str:
 
 
 def _gaps(rows: Sequence[Row]) -> str | None:
-    """By how much the optimum is missed, in all and along the sequence."""
+    """The cost above the optimum, in total and along the sequence."""
     unit = unit_of(rows[0])
     rows = [row for row in rows if f"gap_{unit}" in row]
     if not rows:
@@ -54,12 +59,12 @@ def _gaps(rows: Sequence[Row]) -> str | None:
         optimum = [_number(row["solve"][measure.name]) for measure in measures]
         gap = _mean(row[f"gap_{unit}"], row["gap_interval"])
         by_part = [f"{value:.4f}" for value in _in_parts(row.get("gap_by_step", ()))]
-        lines.append([in_words(row["difficulty"]), *optimum, gap, *by_part])
+        lines.append([_name(row), *optimum, gap, *by_part])
     return aligned(lines) + f"\n(right: gap in {words} per prediction in each of {PARTS} parts of the sequence)"
 
 
 def _errors(rows: Sequence[Row]) -> str | None:
-    """Where errors fall and, of bits, of what kind they are."""
+    """The place of errors and, for bits, their kind."""
     errors = next((measure for measure in measures_of(rows[0]) if measure.kind == "wrong"), None)
     if errors is None:
         return None
@@ -72,12 +77,12 @@ def _errors(rows: Sequence[Row]) -> str | None:
     for row in rows:
         wrong = row["by_step"][errors.name]
         by_part = [f"{value:.3f}" for value in _in_parts(wrong)]
-        lines.append([in_words(row["difficulty"]), *(_counts(row["errors"], len(wrong)) if kinds else ()), *by_part])
+        lines.append([_name(row), *(_counts(row["errors"], len(wrong)) if kinds else ()), *by_part])
     told = f"right: {errors.words} per step in each of {PARTS} parts of the answer)"
     if not kinds:
         return f"{aligned(lines)}\n({told}"
     return aligned(lines) + (
-        "\n(doubled, skipped: a vector said twice or left out shifts all that follows, from the step told, a median;"
+        "\n(doubled, skipped: a repeated or missing vector shifts all that follow, from the given step on, a median;"
         f"\n{told}"
     )
 
@@ -86,21 +91,21 @@ _KINDS = ("wrong bits only", "doubled", "skipped", "shifted from")
 
 
 def _counts(errors: Mapping[str, Any], steps: int) -> list[str]:
-    """Sequences with each kind of error, and where the shifted ones begin to be."""
+    """The number of sequences with each kind of error, and the step from which sequences are shifted."""
     shifted = [step + 1 for _, step in errors["shifts"]]
     start = f"{median(shifted):g} of {steps}" if shifted else "–"
     return [*(str(errors[kind]) for kind in ("wrong_bits_only", "doubled", "skipped")), start]
 
 
 def _groups(rows: Sequence[Row]) -> str | None:
-    """The share of right answers in each of the task's groups, and of its own solution where that has to guess."""
+    """The share of right answers in each of the task's groups, and that of its own solution if it has to guess."""
     rows = [row for row in rows if row.get("by_group")]
     names = dict.fromkeys(name for row in rows for name in row["by_group"] if not name.startswith(GROUP))
     if not names:
         return None
     guessing = [row for row in rows if min(row["by_group_solve"].values()) < 1]
     heads = [
-        *(in_words(row["difficulty"]) for row in rows),
+        *(_name(row) for row in rows),
         *(f"best, {in_words(row['difficulty'])}" for row in guessing),
     ]
     lines = [["right answers", *heads]]
@@ -126,7 +131,7 @@ _HEADS = [f"{part}/{PARTS}" for part in range(1, PARTS + 1)]
 
 
 def _in_parts(values: Sequence[float]) -> list[float]:
-    """Means of `PARTS` parts as even as can be; the values themselves if there are fewer."""
+    """Means of `PARTS` parts of nearly equal size; the values themselves if there are fewer."""
     count = min(PARTS, len(values))
     if not count:
         return []
@@ -135,7 +140,7 @@ def _in_parts(values: Sequence[float]) -> list[float]:
 
 
 def _mean(value: float, interval: Sequence[float] | None) -> str:
-    """A mean and half the width of its interval, if there is one, to as many places."""
+    """A mean and half the width of its interval, if there is one, with the same number of decimals."""
     return _number(value) + ("" if interval is None else f" ± {interval[1] - value:.{_places(value)}f}")
 
 
@@ -144,7 +149,7 @@ def _number(value: float) -> str:
 
 
 def _places(value: float) -> int:
-    """Behind the point."""
+    """Decimals."""
     return 3 if abs(value) < 100 else 1
 
 

@@ -1,4 +1,4 @@
-"""What a sequence model may be given, checked and encoded once for all: a batch, one sequence, or packed sequences."""
+"""The inputs of a sequence model, checked and encoded in one place: a batch, one sequence, or packed sequences."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -14,7 +14,7 @@ State = TypeVar("State")
 
 
 class Arguments(NamedTuple):
-    """A batch (B, T, ·) as the recurrence sees it, state and lengths, and the ways back to the form that was given."""
+    """A batch (B, T, ·) as the recurrence sees it, its state and lengths, and the ways back to the given form."""
 
     inputs: Tensor
     state: Any
@@ -26,9 +26,9 @@ class Arguments(NamedTuple):
 def accept(model: SequenceModel, inputs: Any, state: Any, lengths: Tensor | None) -> Arguments:
     """The inputs as a padded batch: they may be (B, T, I), one sequence (T, I), or a PackedSequence, as for nn.LSTM.
 
-    The model's encoder, if it has one, is applied. Of one sequence the state has no batch dimension either. Raises
-    TypeError for what is no tensor and for another dtype than the model's, ValueError for a shape or for lengths that
-    do not fit.
+    The model's encoder, if it has one, is applied. For one sequence the state has no batch dimension either. Raises
+    TypeError for anything but a tensor of the model's dtype, and ValueError for a shape or for lengths that do not
+    fit.
     """
     if isinstance(inputs, PackedSequence):
         if lengths is not None:
@@ -55,7 +55,7 @@ def accept(model: SequenceModel, inputs: Any, state: Any, lengths: Tensor | None
 
 
 def encoded(model: SequenceModel, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """The inputs (B, T, I) or (B, I) as the recurrence sees them; what lies past the ends is 0 before it is encoded."""
+    """The inputs (B, T, I) or (B, I) as the recurrence sees them; steps past the ends are set to 0 before encoding."""
     encoder = getattr(model, "encoder", None)
     if encoder is None:
         return inputs
@@ -100,7 +100,7 @@ def _repack(outputs: Tensor, like: PackedSequence) -> PackedSequence:
 
 
 def chosen(names: Sequence[str] | None, known: Sequence[str] | dict[str, Kind]) -> Sequence[str]:
-    """The names asked for, all that are known for None; ValueError tells which there are if one is not."""
+    """The given names, or all known ones for None; ValueError lists the known ones if a name is unknown."""
     for name in names or ():
         if name not in known:
             raise ValueError(f"signal {name!r}: this model has only {', '.join(known)}")

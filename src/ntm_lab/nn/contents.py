@@ -44,7 +44,7 @@ class Random(nn.Module):
 
 
 def same_slots(key: str, own: int, slots: int) -> None:
-    """ValueError if a value that belongs to ``own`` slots is asked for another number of them."""
+    """Raise ValueError if a value that belongs to ``own`` slots is requested for another number of slots."""
     if own != slots:
         raise ValueError(
             f"memory.slots={slots}: {key} holds a value of its own for each of {own} slots; other numbers are allowed "

@@ -3,12 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from ntm_lab.checks import at_least
+from ntm_lab.checks import at_least, not_negative
 from ntm_lab.types import Encoder
 
 __all__ = ["Words"]
-
-NOISE = 0.5  # of the masks at the beginning, about 1: places that differ from the start are told apart sooner
 
 
 class Words(Encoder):
@@ -21,9 +19,11 @@ class Words(Encoder):
         input_size: P · words.
         words: how many there are.
         size: of the vectors.
+        noise: standard deviation of the masks at the beginning, about 1: the more places differ from the start, the
+            sooner they are told apart.
     """
 
-    def __init__(self, input_size: int, words: int = 159, size: int = 64) -> None:
+    def __init__(self, input_size: int, words: int = 159, size: int = 64, noise: float = 1.0) -> None:
         super().__init__()
         at_least("model.encoder.words", words, 1)
         if input_size % words:
@@ -31,8 +31,8 @@ class Words(Encoder):
         self.size = at_least("model.encoder.size", size, 1)
         self.embedding = nn.Linear(words, size, bias=False)
         nn.init.normal_(self.embedding.weight)
-        places = input_size // words
-        self.masks = nn.Parameter(1 + NOISE * torch.randn(places, size)) if places > 1 else None
+        places, noise = input_size // words, not_negative("model.encoder.noise", noise)
+        self.masks = nn.Parameter(1 + noise * torch.randn(places, size)) if places > 1 else None
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.masks is None:

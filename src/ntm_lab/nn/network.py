@@ -16,7 +16,7 @@ from ntm_lab.types import Access, Controller, ControllerState, Encoder, Kind, La
 HALF = (torch.float16, torch.bfloat16)
 
 Outcome = tuple[Tensor, dict[str, Tensor], "NetworkState"]
-"""What the logits are made of, (B, T, size + R·W), the signals, (B, T, …), and the state after the last step."""
+"""The features that give the logits, (B, T, size + R·W), the signals, (B, T, …), and the state after the last step."""
 
 
 class NetworkState(NamedTuple):
@@ -55,8 +55,8 @@ class MemoryNetwork(SequenceModel):
             the same as one operation of the whole sequence, on the CPU or a GPU, differentiable once. ``auto``: the
             fast one of the device or, where that cannot serve, the reference, with a line that says why.
         recompute_every: a fast backend keeps one memory in this many steps for backward and recomputes the others.
-        encoder: builds, from I, what maps the inputs before the controller sees them; None: nothing does.
-        dropout: the share of what the logits are made of that is dropped in training.
+        encoder: builds, from I, the map from the inputs to what the controller sees; None: no map.
+        dropout: the share of the logits' features that is dropped in training.
     """
 
     def __init__(
@@ -89,6 +89,12 @@ class MemoryNetwork(SequenceModel):
             **self.access.signals,
             "reads": Kind.VECTOR,
         }
+
+    @property
+    def title(self) -> str:
+        controller = type(self.controller).__name__
+        words = controller if controller.isupper() else controller.lower()
+        return f"{type(self.access).__name__.removesuffix('Access')}, {words} controller"
 
     @property
     def slots(self) -> int:
@@ -128,8 +134,8 @@ class MemoryNetwork(SequenceModel):
     ) -> dict[str, Tensor]:
         """``"logits"`` and the named signals (default: all) of every step, 0 after the end of a sequence.
 
-        What a fast backend does not keep, such as ``memory``, comes from the reference equations. ValueError names a
-        signal that there is not.
+        Signals that a fast backend does not keep, such as ``memory``, come from the reference equations. Raises
+        ValueError for an unknown signal.
         """
         given = accept(self, inputs, state, lengths)
         traced, _ = self._unroll(given.inputs, given.state, given.lengths, chosen(signals, self.signals))
@@ -173,7 +179,7 @@ class MemoryNetwork(SequenceModel):
         return {"logits": logits} | signals, state
 
     def _logits(self, outputs: Tensor) -> Tensor:
-        """Logits (…, O) from what they are made of, (…, size + R·W)."""
+        """Logits (…, O) from their features (…, size + R·W)."""
         if self.dropout:
             outputs = nn.functional.dropout(outputs, self.dropout, self.training)
         return cast(Tensor, self.output(outputs))
@@ -193,7 +199,7 @@ class MemoryNetwork(SequenceModel):
         return torch.stack(outputs).transpose(0, 1), stacked, state
 
     def _step(self, inputs: Tensor, state: NetworkState) -> tuple[Tensor, dict[str, Tensor], NetworkState]:
-        """One step from inputs (B, I): what the logits are made of, the signals, and the state after it."""
+        """One step from inputs (B, I): the logits' features, the signals, and the state after it."""
         hidden, controller = self.controller(torch.cat((inputs, state.reads.flatten(1)), 1), state.controller)
         reads, access, signals = self._access_step(self.heads(hidden), state)
         output = torch.cat((hidden, reads.flatten(1)), 1)
@@ -235,7 +241,7 @@ class MemoryNetwork(SequenceModel):
 
     @cached_property
     def _access_plan(self) -> Any:
-        """Where the kernels find the fields of the heads: fixed when the model is built."""
+        """The offsets at which the kernels find the fields of the heads; fixed when the model is built."""
         return sequence.MACHINES[cast(str, self.access.machine)].plan_of(self.access)
 
     def _at_once(

@@ -1,4 +1,4 @@
-"""Runs and sweeps: the only room that knows Hydra."""
+"""Runs and sweeps: the only package that imports Hydra."""
 
 from ntm_lab.runs import jobs, search  # resolvers and sources without which no config can be composed
 

@@ -30,7 +30,7 @@ from ntm_lab.types import SequenceModel, Task
 class TrainedRun:
     """A run that has ended; shown as the table of its test."""
 
-    folder: Path  # with all that is kept of it
+    folder: Path  # with all its files
     results: dict[str, Any]  # as in results.json
     model: SequenceModel  # with the weights of the end, in the mode of evaluation
     task: Task
@@ -51,21 +51,21 @@ def train(
     config_dir: str | Path | None = None,
     **settings: Any,
 ) -> TrainedRun:
-    """Train a model as ``ntm-lab train`` does, with a progress bar, and leave nothing changed but the run's folder.
+    """Train a model as ``ntm-lab train`` does, with a progress bar. Only the run's folder remains changed.
 
-    In the process it sets threads, random state, denormals, warnings, loggers and Hydra back as they were, so that it
-    may be called again, and within another Hydra application.
+    Threads, random state, denormals, warnings, loggers and Hydra are restored, so that it may be called again, and
+    within another Hydra application.
 
     Args:
-        task, model: choices of these groups; by default copy and ntm, or what an experiment says.
+        task, model: choices of these groups; by default copy and ntm, or those of an experiment.
         overrides: further settings as on the command line, such as ``"optimizer.lr=1e-3"``.
         folder: the run's; by default a new one in ``runs/`` of the working directory.
-        config_dir: of your own groups and choices, such as ``task/mine.yaml``; where both have a file, ours is taken.
+        config_dir: a folder of your own groups and choices, such as ``task/mine.yaml``; a file of the package comes
+            first.
         settings: the same by keyword: ``seed=1, controller="feedforward"``. A mapping has the settings below its key:
             ``optimizer={"lr": 1e-3}, memory={"slots": 32, "init": "random"}``.
 
-    Raises ValueError, with one line, for settings that are wrong, a folder that cannot be written, and a run that
-    diverges.
+    Raises ValueError, with one line, for wrong settings, a folder that cannot be written, and a run that diverges.
 
     >>> import ntm_lab
     >>> run = ntm_lab.train("copy", max_sequences=32, callbacks="none", folder=getfixture("tmp_path") / "run")
@@ -110,7 +110,7 @@ def _compose(overrides: list[str]) -> DictConfig:
 
 @contextmanager
 def _process_as_it_was() -> Iterator[None]:
-    """What a run sets for the whole process is set back."""
+    """Restore the settings of the whole process that a run changes."""
     hydra, hydra_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     base = VersionBase.instance().version_base
     threads, flushed = torch.get_num_threads(), not bool(torch.tensor(1e-40) * 1)  # there is no torch.get_…
@@ -128,7 +128,7 @@ def _process_as_it_was() -> Iterator[None]:
 
 
 def as_overrides(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Python values as overrides; those of a mapping by dotted keys."""
+    """Python values as overrides; a mapping becomes dotted keys."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from as_overrides(value, f"{prefix}{key}.")

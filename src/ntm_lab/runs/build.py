@@ -57,7 +57,7 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
 
 
 def _make(config: DictConfig, key: str, *arguments: Any, **named: Any) -> Any:
-    """What a part of the config stands for, called with arguments if there are any."""
+    """The object that a part of the config describes, called with arguments if there are any."""
     with about(key, config[key]):
         made = instantiate(config[key])
         return made(*arguments, **named) if arguments or named else made
@@ -65,7 +65,7 @@ def _make(config: DictConfig, key: str, *arguments: Any, **named: Any) -> Any:
 
 @contextmanager
 def _naming(config: DictConfig, group: str, other: str) -> Iterator[None]:
-    """An error about the first group names what was chosen from both."""
+    """Add the choices of both groups to an error about the first one."""
     try:
         yield
     except ValueError as error:
@@ -76,7 +76,7 @@ def _naming(config: DictConfig, group: str, other: str) -> Iterator[None]:
 
 
 def _check_difficulty(task: Task, difficulty: Mapping[str, int]) -> None:
-    """Find out before training that the test after it would fail."""
+    """Check before training that the test after it can run."""
     with about(f"test.difficulties={difficulty}", None):
         task.sample(1, dict(difficulty), torch.Generator())
 
@@ -96,7 +96,7 @@ def open_loggers(config: DictConfig, folder: Path, resumed_at: int | None = None
 
 
 def _by_sequences(log_metrics: Callable[..., None], batch_size: int) -> Callable[..., None]:
-    """What Lightning and its callbacks log against steps is logged against sequences too."""
+    """Log the values of Lightning and its callbacks, given at steps, against sequences."""
 
     def log(metrics: Mapping[str, float], step: int | None = None) -> None:
         if step is not None and "step" not in metrics:  # which the learner always says
@@ -107,7 +107,7 @@ def _by_sequences(log_metrics: Callable[..., None], batch_size: int) -> Callable
 
 
 def told_apart_by(config: DictConfig) -> dict[str, Any]:
-    """The settings by which runs are told apart: task, model, seed, and what was asked for."""
+    """The settings that identify a run: task, model, seed, and the overrides."""
     told: dict[str, Any] = {"task": config.choices.task, "model": config.choices.model, "seed": config.seed}
     for override in OverridesParser.create().parse_overrides([*config.overrides]):
         key = override.get_key_element().lstrip("+~")

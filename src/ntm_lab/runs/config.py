@@ -1,4 +1,4 @@
-"""What a run is asked for: its settings resolved, flat, compared with another run's, and refused in one line."""
+"""The settings of a run: resolved, flattened, compared with another run's, and refused in one line."""
 
 import re
 import traceback
@@ -16,13 +16,13 @@ from ntm_lab.files import read_yaml_text
 from ntm_lab.runs.search import CONF
 
 CONFIG = "config.yaml"
-SOURCES = ("recipe", "general", "form", "of_task")  # where settings come from; they say nothing that the others do not
+SOURCES = ("recipe", "general", "form", "of_task", "of_images")  # the sources of settings, which add nothing to them
 LONGEST = 400  # characters of a message
 COMPOSES = "load_configuration"  # the function of Hydra that does
 
 
 class RunError(CompactHydraException):
-    """What was asked for cannot be done; shown as one message, without a traceback."""
+    """A request that cannot be carried out; shown as one message, without a traceback."""
 
     def __init__(self, message: str) -> None:
         super().__init__(shortened(message))
@@ -30,7 +30,7 @@ class RunError(CompactHydraException):
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """What a setting's own check, a constructor or the trainer says is wrong, as a RunError."""
+    """Turn errors of a setting's check, a constructor or the trainer into a RunError."""
     from pytorch_lightning.utilities.exceptions import MisconfigurationException  # Lightning takes seconds to import
 
     try:
@@ -42,14 +42,14 @@ def one_line_errors() -> Iterator[None]:
 
 
 def is_of_settings(error: BaseException) -> bool:
-    """Whether it is the settings that are wrong: Hydra or OmegaConf says so, or Hydra was composing them."""
+    """Whether an error is one of settings: raised by Hydra or OmegaConf, or while Hydra composed the config."""
     frames = traceback.walk_tb(error.__traceback__)
     composing = any(frame.f_code.co_name == COMPOSES for frame, _ in frames)
     return composing or isinstance(error, HydraException | OmegaConfBaseException)
 
 
 def explain(error: BaseException, overrides: Sequence[str]) -> str:
-    """What is wrong with some overrides, in one line, with those that decide which settings there are."""
+    """The error of some overrides in one line, with the overrides that choose groups."""
     said = one_line(error)
     if isinstance(error, RunError):
         return said
@@ -64,20 +64,20 @@ def explain(error: BaseException, overrides: Sequence[str]) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text whose middle is left out if it is long, as a value in it may be of any length."""
+    """A text without its middle if it is long, as it may contain a value of any length."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, without what Hydra and OmegaConf add in further lines."""
+    """The message of an error, without the further lines of Hydra and OmegaConf."""
     text = re.split(r"\n *(?:full_key|Config search path|See https)", str(error))[0]
     key = getattr(error, "full_key", None)
     return f"{key}: {text}" if key else " ".join(text.split())
 
 
 def resolved(config: DictConfig, hydra: DictConfig) -> DictConfig:
-    """The config without interpolations, under ``choices`` what was chosen from each group, and under ``overrides``
-    what was asked for on the command line. RunError if one of them has no value."""
+    """The config without interpolations, with the choice from each group under ``choices`` and the command line's
+    overrides under ``overrides``. RunError if a setting has no value."""
     choices = {group: choice for group, choice in hydra.runtime.choices.items() if not _of_the_sweep(group)}
     for group, choice in choices.items():
         if choice is None and group != "experiment":
@@ -92,12 +92,12 @@ def resolved(config: DictConfig, hydra: DictConfig) -> DictConfig:
 
 
 def _of_the_sweep(group: str) -> bool:
-    """Whether a group says how jobs are found and started, and not what they are."""
+    """Whether a group only says how jobs are found and started."""
     return group == "search" or group.startswith("hydra/")
 
 
 def _check_found(choices: Mapping[str, str], values: Mapping[str, Any]) -> None:
-    """RunError for a recipe of another model, and for a recipe or budget that is not there, except the task's own."""
+    """Raise RunError for a recipe of another model, and for a missing recipe or budget other than the task's own."""
     gone = [group for group in ("model", "task") if choices.get(group) is None]
     if gone:
         raise RunError(f"{', '.join(gone)}: missing; every run chooses from these groups")
@@ -113,7 +113,7 @@ def _check_found(choices: Mapping[str, str], values: Mapping[str, Any]) -> None:
 
 
 def saved(folder: Path, keys: Set[str]) -> DictConfig:
-    """The config in a run's folder; RunError if it cannot be read or has not all of the keys."""
+    """The config in a run's folder; RunError if it cannot be read or lacks one of the keys."""
     try:
         config = OmegaConf.create(read_yaml_text(folder / CONFIG))
         assert isinstance(config, DictConfig), "it is no mapping"
@@ -125,7 +125,7 @@ def saved(folder: Path, keys: Set[str]) -> DictConfig:
 
 
 def same_settings(folder: Path, asked: DictConfig) -> None:
-    """RunError if the run in a folder has other settings than those asked for, whatever command they came from."""
+    """Raise RunError if the run in a folder has other settings than the requested ones."""
     as_saved = OmegaConf.create(OmegaConf.to_yaml(asked))
     assert isinstance(as_saved, DictConfig)
     had, wanted = (dict(leaves(config)) for config in (saved(folder, {"choices"}), as_saved))
@@ -167,6 +167,6 @@ def as_text(value: Any) -> str:
 
 
 def _plain(text: str) -> bool:
-    """Whether the grammar takes a text without quotes for the same text."""
+    """Whether the grammar reads a text without quotes as the same text."""
     words = text.replace("/", "_").replace("-", "_").replace(".", "_")
     return words.isascii() and words.isidentifier() and text.lower() not in ("null", "true", "false", "nan", "inf")

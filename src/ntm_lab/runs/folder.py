@@ -1,10 +1,10 @@
-"""A run's folder: what is in it, who works in it, that it can be written, and how its run goes on.
+"""A run's folder: its files, its lock, a check that it can be written, and the command by which its run goes on.
 
 ``config.yaml`` (all that was set), ``versions.json``, ``checkpoints/last.ckpt``, ``metrics.csv``, TensorBoard's event
 files, ``episode.png`` and, once the run has ended, ``results.json``. The process that works there holds ``.lock``.
 
-A folder with a config but neither checkpoint nor results is that of a run that was interrupted before its first step:
-it begins anew, by the same command or by ``resume=``.
+A folder with a config but neither checkpoint nor results belongs to a run that was interrupted before its first step:
+it starts over, by the same command or by ``resume=``.
 """
 
 import errno
@@ -17,15 +17,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from ntm_lab.files import held
 from ntm_lab.runs.config import CONFIG, RunError, as_text
 
-FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # no more of a disk, of a quota, of a file
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # a full disk, an exhausted quota, a file too large
 VERSIONS, RESULTS, CHECKPOINT, LOCK = "versions.json", "results.json", "checkpoints/last.ckpt", ".lock"
-RANKS = "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID"  # variables by which Lightning knows its own
+RANKS = (
+    "RANK",
+    "LOCAL_RANK",
+    "NODE_RANK",
+    "GROUP_RANK",
+    "SLURM_PROCID",
+)  # the variables from which Lightning takes the rank
 PACKAGES = (
     "ntm_lab",
     "torch",
@@ -40,7 +47,7 @@ PACKAGES = (
 
 
 class CheckFolder(Callback):
-    """Ends with one line, before Hydra makes a folder, if it cannot be made or the run to be resumed is not there."""
+    """Ends with one line, before Hydra makes a folder, if it cannot be made or the run to be resumed does not exist."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _ending():
@@ -53,6 +60,19 @@ class CheckFolder(Callback):
             check_writable("hydra.sweep.dir", Path(config.hydra.sweep.dir))
 
 
+class SuggestNext(Callback):
+    """Prints the commands to look at a run, or a sweep, that has just ended."""
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        if kwargs["job_return"].status == JobStatus.COMPLETED and is_first():
+            folder = Path(config.hydra.run.dir) if config.get("resume") is None else resumed_folder(config)
+            print(f"next: {_command('generalise', folder)}    # how far it works beyond its training")
+            print(f"      {_command('show', folder)}          # watch it at work in the browser")
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        print(f"\nnext: {_command('compare', Path(config.hydra.sweep.dir))}    # a table and a figure of all runs")
+
+
 def resumed_folder(config: DictConfig) -> Path:
     """The folder of the run to go on with; RunError if there is no name."""
     name = str(config.resume)
@@ -63,7 +83,7 @@ def resumed_folder(config: DictConfig) -> Path:
 
 @contextmanager
 def _ending() -> Iterator[None]:
-    """End the process: of an exception in a callback Hydra makes a warning, and goes on."""
+    """End the process; Hydra would turn an exception in a callback into a warning and go on."""
     try:
         yield
     except RunError as error:
@@ -71,7 +91,7 @@ def _ending() -> Iterator[None]:
 
 
 def check_writable(key: str, folder: Path) -> None:
-    """Make a folder; RunError if that or a file in it cannot be."""
+    """Make a folder; RunError if it or a file in it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".probe"
@@ -83,7 +103,7 @@ def check_writable(key: str, folder: Path) -> None:
 
 @contextmanager
 def one_line_if_full(folder: Path) -> Iterator[None]:
-    """A disk with no space left for a run is a RunError, which says what is there."""
+    """Turn the error of a full disk into a RunError, which says whether there is a checkpoint."""
     try:
         yield
     except OSError as error:
@@ -98,13 +118,13 @@ def one_line_if_full(folder: Path) -> Iterator[None]:
 
 
 def is_first() -> bool:
-    """Whether this is the first of the processes that share a run, as whoever started them says."""
+    """Whether this is the first of the processes that share a run, by the launcher's variables."""
     return all(os.environ.get(variable, "0") == "0" for variable in RANKS)
 
 
 @contextmanager
 def hold(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold a run's folder, so that nobody else trains in it; if another process does, wait for it or raise RunError."""
+    """Lock a run's folder, so that no other process trains in it; if one does, wait for it or raise RunError."""
     with ExitStack() as stack:
         try:
             stack.enter_context(held(folder / LOCK, wait))
@@ -116,7 +136,7 @@ def hold(folder: Path, wait: bool = False) -> Iterator[None]:
 
 
 def check_resumable(folder: Path) -> None:
-    """RunError if the folder holds no run that can go on, be it from its checkpoint or from the start."""
+    """Raise RunError if the folder holds no run that can go on, from its checkpoint or from the start."""
     try:
         if not folder.is_dir():
             raise RunError(f"resume={folder}: there is no such folder")
@@ -129,24 +149,28 @@ def check_resumable(folder: Path) -> None:
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether the run in a folder has made something that would be lost if it began anew."""
+    """Whether the run in a folder has a checkpoint or results, which would be lost if it started over."""
     return any((folder / part).exists() for part in (CHECKPOINT, RESULTS))
 
 
 def resume_command(folder: Path) -> str:
     """The command, ready for a shell, by which the run in a folder goes on."""
-    name = str(folder).replace("${", r"\${")  # which is no interpolation
+    name = str(folder).replace("${", r"\${")  # not an interpolation
     return shlex.join(["python", "train.py", f"resume={as_text(name)}"])
 
 
+def _command(name: str, folder: Path) -> str:
+    return shlex.join(["ntm-lab", name, str(folder)])
+
+
 def discard_if_unused(folder: Path) -> None:
-    """Remove a folder that was made for nothing, by whoever holds it: it is empty but for the lock."""
+    """Remove a folder that is empty except for the lock; the caller holds the lock."""
     if folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
         (folder / LOCK).unlink(missing_ok=True)
-        with suppress(OSError):  # in which somebody has begun to work just now
+        with suppress(OSError):  # if another process has just begun to work there
             folder.rmdir()
 
 
 def versions() -> dict[str, str]:
-    """What a run is made with."""
+    """The versions of Python and of the packages that a run uses."""
     return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}

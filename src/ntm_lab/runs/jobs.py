@@ -1,4 +1,4 @@
-"""The jobs of a sweep: what they are called, and how a sweep that was stopped goes on.
+"""The jobs of a sweep: their names, and how a stopped sweep goes on.
 
 The same sweep may be started again with the same ``hydra.sweep.dir``, however it was stopped: jobs that have ended are
 not run again (`claim`), the others go on from their last checkpoint (`start`), and each has to have the settings
@@ -32,14 +32,13 @@ LONGEST = 240  # bytes of a name; file systems take 255
 
 @contextmanager
 def claim(config: DictConfig, hydra: DictConfig) -> Iterator[dict[str, Any] | None]:
-    """Hold the folder of a run for this process; gives the results of a sweep's job if it has ended before.
+    """Lock the folder of a run for this process; yields the results of a sweep's job that ended earlier, else None.
 
-    A second process is refused, but for those that share the work of the first. Only jobs of a sweep wait: the workers
-    of a sweep that was killed may outlive it, so that the same sweep, started again, comes to a job that is still under
-    way.
+    A second process is refused, except those that share the work of the first. Only jobs of a sweep wait: the workers
+    of a killed sweep may outlive it, so that the same sweep, started again, may reach a job that is still running.
 
-    A folder in which nothing was written is removed again. Raises RunError if another process works there, and if the
-    job that has ended there had other settings.
+    A folder in which nothing was written is removed. Raises RunError if another process works there, and if the job
+    that has ended there had other settings.
     """
     folder = Path(hydra.runtime.output_dir)
     if not is_first():
@@ -84,8 +83,8 @@ def sweep_jobs(conf: Path, *overrides: str) -> list[str]:
 
 
 def job_name(overrides: str) -> str:
-    """A name for a job, and its folder, from what makes it differ: of ``experiment/report/batch=ntm,seed=0`` it is
-    ``batch=ntm,seed=0``. What no file system would take as a name ends in a hash instead of the rest."""
+    """A name for a job and its folder, from its overrides: ``batch=ntm,seed=0`` for
+    ``experiment/report/batch=ntm,seed=0``. A name that a file system would refuse ends in a hash."""
     name = re.sub(r"(^|,)[^,=]*/(?=[^,=/]*=)", r"\1", overrides).replace("/", "-")
     if len(name.encode()) <= LONGEST:
         return name
@@ -103,14 +102,14 @@ OmegaConf.register_new_resolver("form", _in_form, replace=True)
 
 
 def _choices(override: Override) -> list[str]:
-    """Every single override that one of a sweep stands for."""
+    """The single overrides in one override of a sweep."""
     swept = override.is_sweep_override()
     values = override.sweep_string_iterator() if swept else [override.get_value_element_as_str()]
     return [f"{override.get_key_element()}={value}" for value in values]
 
 
 class NoteFailure(Callback):
-    """Leaves in the folder of a sweep's job why it failed, the reason in the first line, and lets the sweep go on."""
+    """Writes why a sweep's job failed into its folder, the reason in the first line, and lets the sweep go on."""
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         if job_return.status != JobStatus.FAILED or config.hydra.mode != RunMode.MULTIRUN:

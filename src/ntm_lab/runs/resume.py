@@ -1,4 +1,4 @@
-"""Going on with a run: its config with what may be set anew, its checkpoint, and the checks of both."""
+"""Resuming a run: its config with the settings that may change, its checkpoint, and the checks of both."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,11 +14,11 @@ from ntm_lab.runs.settings import REQUIRED
 from ntm_lab.training.checkpoints import SETTINGS, read_checkpoint
 from ntm_lab.training.learner import Learner
 
-CHANGEABLE = (  # what a resumed run may set anew
+CHANGEABLE = (  # settings that a resumed run may change
     *("resume", "max_sequences", "max_minutes", "stop_at_cost", "test"),
     *("trainer.max_time", "trainer.devices", "trainer.num_nodes"),
 )
-UNTRAINED = (*CHANGEABLE, "choices", "overrides", "logger", "callbacks")  # what does not decide what is trained
+UNTRAINED = (*CHANGEABLE, "choices", "overrides", "logger", "callbacks")  # settings that do not affect training
 HELD = {  # what goes on with a run
     "state_dict": Mapping,
     "learner": Mapping,
@@ -34,11 +34,11 @@ HELD = {  # what goes on with a run
 
 
 def resumable(folder: Path, asked: DictConfig, overrides: Iterable[str]) -> tuple[DictConfig, dict[str, Any] | None]:
-    """The config of the run in a folder, with what may be set anew, and its checkpoint; None if it has to begin anew.
+    """The config of the run in a folder, with changed settings, and its checkpoint; None if it has to start over.
 
-    Only what was given on the command line is looked at of what is asked for: the rest is the default config.
+    Of the requested settings only those of the command line count: the rest are defaults.
 
-    Raises RunError if either cannot be read, or if something else is asked for than the run has.
+    Raises RunError if either cannot be read, or if a requested setting differs and may not change.
     """
     check_resumable(folder)
     config = saved(folder, {*REQUIRED, "choices"})
@@ -77,9 +77,10 @@ def last_checkpoint(folder: Path, config: DictConfig) -> dict[str, Any] | None:
 
 
 def _check_settings(folder: Path, config: DictConfig, checkpoint: Mapping[str, Any]) -> None:
-    """RunError if the checkpoint was trained with other settings than the config has, which somebody may have edited.
+    """Raise RunError if the checkpoint was trained with other settings than those of the config, which may have been
+    edited.
 
-    Checkpoints of older versions do not say.
+    Checkpoints of older versions hold no settings.
     """
     kept = checkpoint.get(SETTINGS)
     if not isinstance(kept, Mapping):
@@ -97,9 +98,9 @@ def _check_settings(folder: Path, config: DictConfig, checkpoint: Mapping[str, A
 
 
 def restore(folder: Path, config: DictConfig, learner: Learner, checkpoint: Mapping[str, Any]) -> None:
-    """Bring a learner to where a checkpoint is, as the trainer will; RunError if it is of another run than the config.
+    """Restore a learner from a checkpoint, as the trainer will; RunError if it belongs to another run than the config.
 
-    Nothing is trained yet, and nothing was written: what the trainer could not restore is found out here.
+    This happens before anything is trained or written, so that a checkpoint the trainer could not restore fails here.
     """
     fault = f"resume={folder}: its {CHECKPOINT} is of another run than its {CONFIG}"
     if not is_state(checkpoint["state_dict"]):
@@ -118,7 +119,7 @@ def restore(folder: Path, config: DictConfig, learner: Learner, checkpoint: Mapp
         learner.schedule.load_state_dict(schedule)
         learner.data.load_state_dict(checkpoint["Data"])
         learner.on_load_checkpoint(dict(checkpoint))
-    except Exception as error:  # what another program wrote may raise anything
+    except Exception as error:  # a file of another program may raise anything
         raise RunError(f"{fault} ({type(error).__name__}: {' '.join(str(error).split())})") from error
 
 
@@ -128,13 +129,13 @@ def _is_below(key: str, tops: Iterable[str]) -> bool:
 
 
 def is_state(state: Any) -> TypeGuard[Mapping[str, Tensor]]:
-    """Whether it is weights by name."""
+    """Whether the value is a mapping of names to weights."""
     return isinstance(state, Mapping) and all(
         isinstance(name, str) and isinstance(part, Tensor) for name, part in state.items()
     )
 
 
 def differing(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:
-    """The names that only one of the two has, or that have another shape there."""
+    """The names that only one of the two has, or whose shapes differ."""
     mine, theirs = ({name: value.shape for name, value in weights.items()} for weights in (own, other))
     return ", ".join(sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)))

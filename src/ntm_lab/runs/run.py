@@ -1,4 +1,4 @@
-"""A run: begun or taken up, trained, tested, reported."""
+"""A run: started or resumed, trained, tested, reported."""
 
 import json
 import os
@@ -51,7 +51,7 @@ class Run(NamedTuple):
         """Train to the end, from the last checkpoint if the run is resumed.
 
         Raises SystemExit with the status of a process that a signal ended, 143 or 130, after a line that says how to
-        go on.
+        resume.
         """
         checkpoint = self.folder / CHECKPOINT if self.resumed else None
         if self.trainer.is_global_zero:
@@ -67,10 +67,11 @@ class Run(NamedTuple):
             raise
 
     def complete(self, tell: Callable[[dict[str, Any]], object] = lambda results: None) -> dict[str, Any] | None:
-        """Train, test and report; the results, which ``tell`` hears of before the dashboards are complete.
+        """Train, test and report; returns the results, after ``tell`` was called with them and the dashboards
+        completed.
 
-        Only the first of several processes has results. RunError if a value is not finite or the disk is full;
-        SystemExit as in `fit`.
+        Only the first of several processes has results; the others get None. RunError if a value is not finite or the
+        disk is full; SystemExit as in `fit`.
         """
         with one_line_if_full(self.folder):
             try:
@@ -131,7 +132,7 @@ class Run(NamedTuple):
 
 
 def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any] | None:
-    """A run from its start to its results, which are printed too, in the first of several processes."""
+    """Run from the start to the results, which the first of several processes also prints."""
     try:
         run = start(config, hydra)
         return run.complete(lambda results: print(summary(results, run.folder), flush=True))
@@ -140,13 +141,12 @@ def train(config: DictConfig, hydra: DictConfig) -> dict[str, Any] | None:
 
 
 def start(config: DictConfig, hydra: DictConfig) -> Run:
-    """Build what the config says and make its folder, or take up a run: the one in the folder ``config.resume``, or
-    what is left of an earlier try of the same job of a sweep or of SLURM. `claim` holds the folder meanwhile.
+    """Build a run from its config and make its folder, or resume one: that in the folder ``config.resume``, or an
+    earlier attempt of the same job of a sweep or of SLURM. `claim` holds the folder meanwhile.
 
-    The config is the last file of a new folder that is written, and on disk whole or not at all: a folder without
-    checkpoint and results is begun anew. Raises RunError, before anything is written, if a setting or the folder to be
-    resumed is not sound. Several processes build the same; the first one alone looks into the folder and writes, and
-    the others follow.
+    The config is written last into a new folder, whole or not at all: a folder without checkpoint and results is
+    started over. Raises RunError, before anything is written, for an invalid setting and for a folder that cannot be
+    resumed. Several processes build the same; only the first one reads the folder and writes, and the others follow.
 
     Args:
         config: as Hydra composes it, without its node ``hydra``.
@@ -174,7 +174,7 @@ def start(config: DictConfig, hydra: DictConfig) -> Run:
 
 
 def _of_earlier_try(folder: Path, config: DictConfig, hydra: DictConfig) -> dict[str, Any] | None:
-    """The checkpoint of an earlier try of the same job; RunError if another run is in the folder."""
+    """The checkpoint of an earlier attempt of the same job; RunError if another run is in the folder."""
     requeued = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
     if (hydra.mode == RunMode.MULTIRUN or requeued) and (folder / CONFIG).exists():
         same_settings(folder, config)
@@ -187,7 +187,7 @@ def _of_earlier_try(folder: Path, config: DictConfig, hydra: DictConfig) -> dict
 
 
 def _settle(folder: Path, config: DictConfig, learner: Learner, checkpoint: dict[str, Any] | None) -> int | None:
-    """Bring the learner to where the checkpoint is, after this many sequences, or make the folder of a new run."""
+    """Restore the learner from the checkpoint and return its number of sequences, or make the folder of a new run."""
     if checkpoint is not None:
         restore(folder, config, learner, checkpoint)
         return int(checkpoint["learner"]["sequences"])

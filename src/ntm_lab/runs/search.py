@@ -1,4 +1,4 @@
-"""Where settings are found: the conf/ that comes with the package, and general recipes and budgets.
+"""The sources of settings: the package's conf/, and general recipes and budgets.
 
 A task that has no recipe for a model takes the model's general one, ``recipe/<model>/general``, and a task without a
 budget takes ``budget/general``. Hydra asks the sources on its search path in turn; `General` is the last of them.
@@ -26,7 +26,7 @@ GENERAL = "general"
 
 
 class General(ConfigSource):
-    """Stands in for a recipe or a budget that nobody wrote, and notes for which task under ``general.<group>``."""
+    """Replaces a missing recipe or budget by the general one, and notes the task under ``general.<group>``."""
 
     @staticmethod
     def scheme() -> str:
@@ -58,7 +58,7 @@ class GeneralLast(list[SearchPathElement]):
 
     def append(self, element: SearchPathElement) -> None:
         providers = [one.provider for one in self]
-        if GENERAL in providers and element.provider != "schema":  # Hydra's own schemas are to be the last of all
+        if GENERAL in providers and element.provider != "schema":  # Hydra's own schemas come last of all
             self.insert(providers.index(GENERAL), element)
         else:
             super().append(element)

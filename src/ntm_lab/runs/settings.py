@@ -1,8 +1,8 @@
-"""What a run's settings may be, found out before anything is built.
+"""The schema of a run's settings, checked before anything is built.
 
 At the top, `Settings` declares them. Below it, the schema of every mapping with ``_target_`` is the signature of its
-class. Our own constructors check their values by themselves, whoever calls them, and name the key; for those of other
-packages the declared types are checked here.
+class. Our own constructors check their values themselves and name the key; for those of other packages the declared
+types are checked here.
 """
 
 import inspect
@@ -22,7 +22,7 @@ from torch import Tensor
 from ntm_lab.checks import at_least
 from ntm_lab.runs.config import RunError, as_text, one_line
 
-MOST_THREADS = 1024  # of torch, which crashes with more than the system allows
+MOST_THREADS = 1024  # of torch, which crashes with more threads than the system allows
 LONGEST = 1000  # characters of a text
 TARGET, PARTIAL = "_target_", "_partial_"
 SPECIAL = (TARGET, PARTIAL, "_args_", "_recursive_", "_convert_")  # Hydra's own keys of a part
@@ -45,7 +45,7 @@ class Test:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of every run, whatever its model; without a default where a run cannot be without."""
+    """The settings of every run, whatever its model; those that a run needs have no default."""
 
     seed: int
     threads: int
@@ -84,7 +84,7 @@ REQUIRED = frozenset(field.name for field in fields(Settings) if field.default i
 
 
 def check(settings: Mapping[str, Any]) -> None:
-    """RunError or ValueError, which names the key, for the first of the plain settings of a run that cannot be."""
+    """Raise RunError or ValueError, which names the key, for the first invalid setting of a run."""
     missing = [one.name for one in fields(Settings) if one.name in REQUIRED and one.name not in settings]
     if missing:
         raise RunError(f"{', '.join(missing)}: missing; every run has {', '.join(sorted(REQUIRED))}")
@@ -99,7 +99,7 @@ def check(settings: Mapping[str, Any]) -> None:
 
 @contextmanager
 def about(key: str, settings: Any) -> Iterator[None]:
-    """What a constructor says is wrong, as a RunError that names the key, if the constructor does not."""
+    """Turn errors of a constructor into a RunError that names the key, if the error does not."""
     try:
         yield
     except Exception as error:  # what is called with other people's values may raise anything
@@ -154,7 +154,7 @@ def _parts(node: Any, key: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _class_of(key: str, node: Mapping[str, Any]) -> Any:
-    """The class, or function, that a part names; RunError if there is no such thing."""
+    """The class, or function, that a part names; RunError if it does not exist."""
     target, partial = node[TARGET], node.get(PARTIAL, False)
     if not isinstance(partial, bool):
         raise RunError(f"{key}.{PARTIAL}={as_text(partial)}: must be true or false")
@@ -168,10 +168,10 @@ def _class_of(key: str, node: Mapping[str, Any]) -> Any:
 
 
 def _check_signature(key: str, node: Mapping[str, Any], made: Any) -> None:
-    """RunError for a key that a class does not take, and for a value of another type than it declares."""
+    """Raise RunError for a key that a class does not take, and for a value of another type than it declares."""
     try:
         parameters = inspect.signature(made, eval_str=True).parameters
-    except Exception:  # some classes do not say what they take
+    except Exception:  # some classes have no signature
         return
     names = [one.name for one in parameters.values() if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
     open_ended = any(one.kind == one.VAR_KEYWORD for one in parameters.values())
@@ -190,12 +190,12 @@ def _check_signature(key: str, node: Mapping[str, Any], made: Any) -> None:
 
 
 def _takes_part(kind: Any) -> bool:
-    """Whether something callable is among what is allowed."""
+    """Whether the allowed types include a callable."""
     return any(get_origin(one) is Callable for one in (kind, *get_args(kind)))
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Whether a plain value is of a declared type; any is of a type that is not known here."""
+    """Whether a plain value is of a declared type; true for any type that is unknown here."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return any(_fits(value, one) for one in inner)
@@ -238,7 +238,7 @@ WORDS: dict[Any, tuple[str, str]] = {  # one, several
 
 
 def _words(kind: Any, several: bool = False) -> str:
-    """What is allowed by a type."""
+    """The values that a type allows, in words."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(_words(one, several) for one in inner if one is not Tensor))

@@ -1,4 +1,4 @@
-"""How much memory a run would take, estimated before any of it is allocated."""
+"""The memory that a run would take, estimated before any is allocated."""
 
 import os
 import warnings
@@ -15,7 +15,7 @@ from ntm_lab.types import Difficulty, SequenceModel, Task
 
 FLOAT = 4  # bytes
 BEYOND = 2**62  # numbers, of a model so large that they cannot be counted
-COPIES = 4  # of each parameter: its value, its gradient and what Adam keeps of it
+COPIES = 4  # per parameter: value, gradient, and Adam's two averages
 SMALL = 2048  # settings that are all below need no estimate, which costs a second
 THIN = 64  # steps along an axis of difficulty from which those of a longer one are told
 LIMITS = (  # of a container, by version of cgroups
@@ -34,9 +34,9 @@ def machine_bytes() -> int:
 
 
 def check_fits(settings: Mapping[str, Any], task: Task, make_model: Callable[[int, int], SequenceModel]) -> None:
-    """RunError, with the bytes, for settings whose model, state or batches are larger than this machine's memory.
+    """Raise RunError, with the bytes, for settings whose model, state or batches exceed this machine's memory.
 
-    The estimate is of what a run needs at least, so that whatever could run is let through.
+    The estimate is a lower bound, so that no run that would fit is refused.
     """
     numbers = ((abs(number), key) for key, value in _sizes(settings) for number in _whole(value))
     largest, key = max(numbers, key=lambda pair: pair[0], default=(0, "task"))  # of equals the first
@@ -62,7 +62,7 @@ def check_fits(settings: Mapping[str, Any], task: Task, make_model: Callable[[in
 
 
 def check_difficulties(settings: Any, task: Task, key: str = "") -> None:
-    """RunError for a difficulty, wherever it is set, a single sequence of which is larger than the machine's memory."""
+    """Raise RunError for a difficulty, wherever it is set, with a single sequence larger than the machine's memory."""
     if isinstance(settings, list):
         for part in settings:
             check_difficulties(part, task, key)
@@ -80,7 +80,7 @@ def check_difficulties(settings: Any, task: Task, key: str = "") -> None:
 
 
 def estimated_steps(task: Task, difficulty: Difficulty) -> int:
-    """About how many steps a sequence has, from one that is short enough to be drawn."""
+    """The approximate number of steps of a sequence, from one that is short enough to be drawn."""
     if max(difficulty.values(), default=0) < SMALL:
         return int(task.sample(1, difficulty, torch.Generator()).lengths.max())
     thin = {axis: min(value, THIN) for axis, value in difficulty.items()}
@@ -91,8 +91,8 @@ def estimated_steps(task: Task, difficulty: Difficulty) -> int:
 
 
 def _model_sizes(make_model: Callable[[int, int], SequenceModel], task: Task) -> tuple[int, int, int]:
-    """The numbers in a model and in its state of one sequence, and of how many steps training keeps one state; without
-    allocating any. Zeros for a model that cannot be built so."""
+    """The count of numbers in a model and in its state of one sequence, and the number of steps for which training
+    keeps one state; without allocating any. Zeros for a model that cannot be built on the meta device."""
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -119,7 +119,7 @@ def _whole(value: Any) -> Iterator[int]:
 
 
 def _in_words(size: int) -> str:
-    """In the unit that people use."""
+    """Bytes in a readable unit."""
     for unit, bytes_each in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
         if size >= bytes_each:
             return f"{size / bytes_each:,.0f} {unit}"

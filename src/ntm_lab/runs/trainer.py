@@ -1,4 +1,5 @@
-"""The trainer of a run: which of Lightning's arguments are served, who ends a run, and how processes share one."""
+"""The trainer of a run: the arguments of Lightning that are supported, the ends of a run, and runs shared by
+processes."""
 
 import logging
 import os
@@ -54,7 +55,7 @@ REFUSED: Mapping[str, str] = {
     "enable_autolog_hparams": "config.yaml holds all settings",
     "model_registry": "a trained model is given away by its push_to_hub",
 }
-"""Arguments of Lightning's trainer that mean nothing here, with what does it instead."""
+"""Arguments of Lightning's trainer that have no meaning here, with the setting to use instead."""
 
 SERVED: frozenset[str] = frozenset(
     {
@@ -68,12 +69,12 @@ SERVED: frozenset[str] = frozenset(
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 OF_OLD_RUNS = {"_target_": "pytorch_lightning.Trainer", "_partial_": True}  # in their config.yaml
 MOST_PROCESSES = 10_000  # of which Lightning makes lists
-ADDRESS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")  # by which nodes find each other without a scheduler
+ADDRESS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")  # with which nodes find each other without a scheduler
 
 
 class TimeLimit(Timer):
-    """Ends a run between two steps when its training and validations have taken so long, those before it was resumed
-    included.
+    """Ends a run between two steps when its training and validations, including those before it was resumed, have taken
+    this long.
 
     Args:
         name: of the setting that says so.
@@ -94,8 +95,8 @@ class TimeLimit(Timer):
 
 
 class SignalsBetweenSteps(pl.Callback):
-    """Puts off what Lightning does at a signal (end, or save and requeue on SLURM) until a step has ended in all
-    processes: its handlers wait for the other processes, which may be in the middle of something else.
+    """Delays Lightning's reaction to a signal (end, or save and requeue on SLURM) until a step has ended in all
+    processes: its handlers wait for the other processes, which may be busy with something else.
     """
 
     SIGNALS = tuple(
@@ -152,7 +153,7 @@ class Trainer(pl.Trainer):
         self._should_stop = wish
 
     def stopped_by(self, learner: Learner) -> str:
-        """What ended training: ``stop_at_cost``, ``max_sequences``, ``max_minutes``, ``callbacks.NAME``, …"""
+        """The cause that ended training: ``stop_at_cost``, ``max_sequences``, ``max_minutes``, ``callbacks.NAME``, …"""
         if learner.solved:
             return "stop_at_cost"
         if self.global_step >= learner.data.total_steps:
@@ -167,9 +168,9 @@ def build_trainer(config: DictConfig, folder: Path, learner: Learner, alone: boo
 
     ``alone``: Lightning cannot start further processes by the command of this one, as it starts more than the run.
 
-    Raises ValueError, in one line, for an argument that is not served, and for processes that cannot form a group.
+    Raises ValueError, in one line, for an unsupported argument, and for processes that cannot form a group.
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its hints and tips are not about this run
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its hints and tips do not concern this run
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own affair
     arguments = _served(config.trainer)
     callbacks = instantiate(config.callbacks)
@@ -208,7 +209,7 @@ def build_trainer(config: DictConfig, folder: Path, learner: Learner, alone: boo
 
 
 def _served(settings: DictConfig) -> dict[str, Any]:
-    """The arguments that were set; ValueError for one that is not served."""
+    """The arguments that were set; ValueError for an unsupported one."""
     given = {str(key): value for key, value in settings.items() if OF_OLD_RUNS.get(str(key)) != value}
     for key, value in given.items():
         if key in REFUSED:
@@ -239,7 +240,8 @@ def _served(settings: DictConfig) -> dict[str, Any]:
 
 
 def _time_limit(minutes: float | None, time: Any) -> TimeLimit:
-    """What measures the time of a run, and ends it after ``max_minutes`` or Lightning's ``trainer.max_time``."""
+    """The callback that measures the time of a run, and ends it after ``max_minutes`` or Lightning's
+    ``trainer.max_time``."""
     if minutes is None:
         return TimeLimit("trainer.max_time", time)
     if time is not None:
@@ -249,7 +251,7 @@ def _time_limit(minutes: float | None, time: Any) -> TimeLimit:
 
 
 def _check_group(trainer: pl.Trainer, alone: bool) -> None:
-    """ValueError for several processes that would wait for each other in vain, or each do the whole work."""
+    """Raise ValueError for processes that would wait for each other forever, or each do the whole work."""
     processes = f"trainer.devices={trainer.num_devices} × trainer.num_nodes={trainer.num_nodes}"
     for environment, name, variable in (
         (TorchElasticEnvironment, "torchrun", "WORLD_SIZE"),
@@ -277,8 +279,8 @@ def _environment(trainer: pl.Trainer) -> Any:
 
 
 def first_decides(trainer: pl.Trainer, decide: Callable[[], Outcome]) -> Outcome:
-    """What the first process of a run decides, in all of them; they are brought together for it, and those that
-    Lightning starts itself, by the same command once more, are started. A RunError is raised in all of them too."""
+    """The decision of the first process of a run, in all processes. They meet for it; processes that Lightning starts
+    itself, by the same command, are started. A RunError is raised in all of them too."""
     if trainer.world_size == 1:
         return decide()
     outcome, refused = None, None

@@ -1,23 +1,20 @@
-"""What the page has to know of a model: plain values, and tensors as base64 of little-endian float32.
+"""What the page has to know of a model: plain values, and tensors as `ntm_lab.show.numbers` writes them.
 
 ``web/machine.js`` builds the machine from it.
 """
 
-import base64
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ntm_lab.nn import LSTM, DNCAccess, MANNAccess, MemoryNetwork, NTMAccess
 from ntm_lab.nn.encoders import Words
+from ntm_lab.show.numbers import Node, tensor
 from ntm_lab.types import Access, Field, Kind, Layer, SequenceModel
 
 ACCESSES: tuple[type[Access], ...] = (NTMAccess, DNCAccess, MANNAccess)
 """The memories whose steps are written in JavaScript, by the names of their classes."""
-
-Node = dict[str, Any]
 
 
 @torch.no_grad()
@@ -77,12 +74,13 @@ def _controller(layers: Sequence[Layer], state: Sequence[Tensor]) -> Node:
 
 
 def _encoder(model: MemoryNetwork | LSTM) -> Node | None:
-    """The matrix (size, I) that maps the inputs, if something does: words are embedded linearly."""
+    """The embedding (size, words), and with several places their masks (P, size)."""
     if model.encoder is None:
         return None
     if type(model.encoder) is not Words:
-        raise ValueError(f"show: the page knows the encoder Words, but no {type(model.encoder).__name__}")
-    return tensor(model.encoder(torch.eye(model.input_size).to(model.encoder.embedding.weight)).T)
+        raise ValueError(f"show: the page runs the encoder Words, but no {type(model.encoder).__name__}")
+    masks = model.encoder.masks
+    return {"embedding": tensor(model.encoder.embedding.weight), "masks": None if masks is None else tensor(masks)}
 
 
 def _lstm_layers(model: LSTM) -> list[Layer]:
@@ -128,9 +126,3 @@ def _name(weighting: Tensor) -> str | None:
 
 def _linear(layer: nn.Linear) -> Node:
     return {"weight": tensor(layer.weight), "bias": tensor(layer.bias)}
-
-
-def tensor(value: Tensor) -> Node:
-    """A tensor as the page reads it."""
-    plain = value.detach().cpu().float().contiguous().numpy().astype("<f4")
-    return {"shape": list(value.shape), "base64": base64.b64encode(plain.tobytes()).decode()}

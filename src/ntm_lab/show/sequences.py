@@ -1,14 +1,14 @@
-"""What the page has to know of a task: its settings, for the tasks that it can draw by itself, or drawn sequences."""
+"""What the page has to know of a task: its settings, for the tasks that it can draw itself, or drawn sequences."""
 
-import base64
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ntm_lab.show.description import tensor
-from ntm_lab.tasks import AssociativeRecall, Bits, Copy, NGrams, OneShot, RepeatCopy, Sort, Symbols
-from ntm_lab.tasks.difficulties import in_words, ladder, seeded
+from ntm_lab.show.numbers import Node, tensor
+from ntm_lab.tasks import AssociativeRecall, Babi, Bits, Copy, NGrams, OneShot, RepeatCopy, Sort, Symbols
+from ntm_lab.tasks.difficulties import hardest, in_words, ladder, seeded
+from ntm_lab.tasks.stories import ASKED, WORDS
 from ntm_lab.types import Answer, Batch, Task
 
 SETTINGS: dict[type[Any], tuple[str, ...]] = {
@@ -19,25 +19,27 @@ SETTINGS: dict[type[Any], tuple[str, ...]] = {
     Sort: ("items", "outputs", "bits"),
     OneShot: ("labels",),
 }
-"""What ``web/tasks.js`` needs of each task that it draws and lays out itself."""
+"""The settings that ``web/tasks.js`` needs to draw and lay out each of these tasks."""
 
 EPISODES, SHOTS = 4, 20  # of images that come with a page
 RUNGS, EACH = 4, 2  # difficulties of drawn sequences, and how many of each
-
-Node = dict[str, Any]
+STORIES = 8  # of bAbI; more where there are more tasks
 
 
 def describe_task(task: Task, seed: int = 0) -> Node:
-    """The task's kind, settings and ranges; of a task that the page does not know, sequences drawn here."""
+    """The task's kind, settings and ranges; for bAbI and tasks that the page does not know, sequences drawn here."""
     # A page draws one label for an image, not five letters.
-    known = type(task) in SETTINGS and not (isinstance(task, OneShot) and task.answer.count > 1)
-    settings: Node = {name: getattr(task, name) for name in SETTINGS[type(task)]} if known else {}
-    if isinstance(task, OneShot) and known:
-        settings["pool"] = _pool(task, seed)
-    elif not known:
-        settings |= {"title": type(task).__name__, "examples": _examples(task, seed)}
+    drawn = type(task) in SETTINGS and not (isinstance(task, OneShot) and task.answer.count > 1)
+    kind, settings = type(task).__name__, {}
+    if isinstance(task, Babi):
+        settings = _stories(task, seed)
+    elif drawn:
+        settings = {name: getattr(task, name) for name in SETTINGS[type(task)]}
+        settings |= {"pool": _pool(task, seed)} if isinstance(task, OneShot) else {}
+    else:
+        kind, settings = "examples", {"title": kind, "examples": _examples(task, seed)}
     return {
-        "kind": type(task).__name__ if known else "examples",
+        "kind": kind,
         "settings": settings,
         "ranges": {axis: list(ends) for axis, ends in task.ranges.items()},
         "answer": _answer(task.answer),
@@ -53,13 +55,33 @@ def _answer(answer: Answer) -> Node:
 
 
 def _pool(task: OneShot, seed: int) -> Node:
-    """Images for testing, (episodes, ways, shots, pixels) as bytes with the scale that makes them: the classes of an
-    episode of the page come from one of these episodes."""
+    """Test images, (episodes, ways, shots, pixels) as bytes; an episode of the page takes its classes from one of these
+    episodes."""
     images = task.split("testing").images
     shots = min(SHOTS, images.per_class)
     drawn = images.draw(EPISODES, min(task.labels, images.classes), shots, seeded(seed, "page"))
     scale = 16 if torch.equal(drawn * 16, (drawn * 16).round()) else 255  # scikit-learn's digits have 16 grey levels
-    return _bytes(drawn, scale)
+    return tensor(drawn, scale)
+
+
+def _stories(task: Babi, seed: int) -> Node:
+    """Stories for testing, one of each task in turn, as numbers of words (T, P), 0 for none; and the words."""
+    count = max(STORIES, len(task.tasks))
+    batch = task.split("testing").sample(count, hardest(task), seeded(seed, "page"))
+    places = batch.inputs.unflatten(-1, (-1, len(WORDS)))  # (B, T, P, 159)
+    words = torch.where(places.any(-1), places.argmax(-1) + 1, 0)
+    stories = []
+    for row, length in enumerate(batch.lengths.tolist()):
+        mask, targets = batch.mask[row, :length], batch.targets[row, :length]
+        stories.append(
+            {
+                "task": task.tasks[row % len(task.tasks)],
+                "words": tensor(words[row, :length], 1),
+                "targets": torch.where(mask[:, None], targets, 0).tolist(),
+                "mask": mask.tolist(),
+            }
+        )
+    return {"words": list(WORDS), "asked": ASKED, "stories": stories}
 
 
 def _examples(task: Task, seed: int) -> list[Node]:
@@ -72,7 +94,7 @@ def _examples(task: Task, seed: int) -> list[Node]:
 
 
 def _example(batch: Batch, row: int, words: str) -> Node:
-    """A sequence without its padding; targets that are not scored, which may be anything, are 0."""
+    """A sequence without its padding; unscored targets, which may be anything, are 0."""
     length = int(batch.lengths[row])
     inputs, targets, mask, _ = (part[row] for part in batch)
     asked = torch.where(mask.unsqueeze(-1), targets, torch.zeros_like(targets))
@@ -85,11 +107,6 @@ def _example(batch: Batch, row: int, words: str) -> Node:
 
 
 def _numbers(values: Tensor) -> Node:
-    """Whole numbers below 256 as bytes, as most inputs are; others as they are."""
+    """Whole numbers below 256 as bytes, as most inputs are; others as float32."""
     whole = bool((values == values.clamp(0, 255).round()).all())
-    return _bytes(values, 1) if whole else tensor(values)
-
-
-def _bytes(values: Tensor, scale: int) -> Node:
-    plain = (values * scale).round().to(torch.uint8).contiguous().numpy()
-    return {"shape": list(values.shape), "scale": scale, "bytes": base64.b64encode(plain.tobytes()).decode()}
+    return tensor(values, 1 if whole else None)

@@ -1,6 +1,6 @@
-"""What tells runs apart: the settings they differ in, and the arms they fall into by them.
+"""The settings in which runs differ, and the arms that these make.
 
-An arm is a group of runs that differ in nothing but the seed, or in nothing that is asked about.
+An arm is a group of runs that differ in the seed only, or in no setting of interest.
 """
 
 import json
@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-# What is no setting, does not bear on the result, or is there a second time under a name of its own.
+# Columns that are no settings, do not affect the result, or repeat another column.
 NO_SETTING = ("run", "seed", "overrides", "resume", "threads", "log_every", "backend", "folder", "choices.experiment")
 LEFT_OUT = (
     *("test.", "logger.", "callbacks.", "trainer.", "choices.logger", "choices.callbacks", "choices.trainer"),
     *("model.controller.", "model.slots", "model.width", "model.init.", "model.weighting."),  # of other groups
     *("model.backend", "model.recompute_every"),
-    *("model.memory.", "model.checkpoint_every"),  # what runs of version 0.1 call some of these
+    *("model.memory.", "model.checkpoint_every"),  # the names of some of these in runs of version 0.1
 )
 
 
 def differing(runs: pd.DataFrame) -> list[str]:
     """The fewest columns that tell all runs of different settings apart, the seed left out.
 
-    What was set on the command line comes first, then what was chosen from groups, then single settings; of each only
-    what distinguishes runs that those before do not.
+    Overrides of the command line come first, then choices from groups, then single settings; a column is added only if
+    it distinguishes runs that the earlier ones do not.
 
     Args:
         runs: as `read_runs` gives them.
@@ -59,7 +59,7 @@ def find_key(name: str, runs: pd.DataFrame) -> str:
 def name_arms(runs: pd.DataFrame, keys: Sequence[str]) -> pd.Series:
     """The arm of every run, such as ``controller=lstm, batch_size=4``: a categorical column, in order.
 
-    Numbers are in order of size, what is chosen in order of appearance. What a run does not have is not named.
+    Numbers are ordered by size, choices by appearance. A setting that a run does not have is not named.
     """
     rows = _rows(runs, keys)
     orders = [{value: place for place, value in enumerate(_ordered(column))} for column in zip(*rows, strict=True)]
@@ -89,7 +89,7 @@ def _candidates(runs: pd.DataFrame) -> list[str]:
         for key in dict.fromkeys([*first, *chosen, *settings])
         if key not in NO_SETTING
         and not key.startswith(LEFT_OUT)
-        and not key.endswith("_target_")  # of which the choices tell
+        and not key.endswith("_target_")  # which the choices determine
         and len(set(map(_plain, runs[key]))) > 1
     ]
 

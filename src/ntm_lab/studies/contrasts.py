@@ -1,4 +1,4 @@
-"""Pairs of groups of runs, compared at once: their p-values are adjusted by Holm for all pairs that are asked about."""
+"""Pairs of groups of runs, compared at once: their p-values are adjusted by Holm for all pairs."""
 
 import math
 from collections.abc import Hashable, Mapping
@@ -10,7 +10,7 @@ from scipy import stats
 
 from ntm_lab.studies.statistics import LEVEL, holm, logrank, median_time, p_value, time_to_event
 
-ORDERS = 9999  # where values tie: all orders of the runs if there are no more than these, else a sample of as many
+ORDERS = 9999  # for ties: all permutations of the runs up to this number, else a sample of this size
 
 Condition = TypeVar("Condition", bound=Hashable)
 Times = tuple[pd.Series, pd.Series]
@@ -18,7 +18,7 @@ Times = tuple[pd.Series, pd.Series]
 
 
 class Contrast(NamedTuple):
-    """Two groups of runs, and how likely it is that they differ as much by chance."""
+    """Two groups of runs, and the probability that chance alone makes them differ as much."""
 
     first: float  # the median of the first group; infinite for times where fewer than half of the runs had the event
     second: float
@@ -34,7 +34,7 @@ class Contrast(NamedTuple):
         return self.p < LEVEL and self.order > 0
 
     def __str__(self) -> str:
-        """With p where the two cannot be told apart."""
+        """The two medians, with p if the difference is not significant."""
         apart = "" if self.p < LEVEL else f" ({p_value(self.p)})"
         return f"{self.first:.2f} against {self.second:.2f}{apart}"
 
@@ -48,7 +48,7 @@ def contrasts(pairs: Mapping[Condition, tuple[np.ndarray, np.ndarray]]) -> dict[
 
 
 def contrasts_of_times(pairs: Mapping[Condition, tuple[Times, Times]]) -> dict[Condition, Contrast]:
-    """Two groups of times under every condition, by the logrank test; the order is what most pairs of runs have."""
+    """Two groups of times under every condition, by the logrank test; the order is that of most pairs of runs."""
     data = [(time_to_event(*first), time_to_event(*second)) for first, second in pairs.values()]
     orders = [behind(first, second) for (first, _), (second, _) in pairs.values()]
     p_values = holm([logrank(*both) for both in data])
@@ -65,7 +65,7 @@ def _median(times: stats.CensoredData) -> float:
 
 
 def mann_whitney(first: np.ndarray, second: np.ndarray) -> float:
-    """The exact two-sided p-value; where values tie it comes from all orders of them, or from a sample of these."""
+    """The exact two-sided p-value; with ties it is computed from all permutations or a sample of them."""
     distinct = len(np.unique(np.concatenate([first, second])))
     if distinct == 1:
         return 1.0
@@ -75,6 +75,7 @@ def mann_whitney(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def behind(one: pd.Series, other: pd.Series) -> int:
-    """In how many pairs of runs the other had the event first, minus in how many the one did; NaN is never."""
+    """The number of pairs of runs in which the other had the event first, minus those in which the one did; NaN:
+    never."""
     first, second = (times.fillna(np.inf).to_numpy() for times in (one, other))
     return int((first[:, None] > second).sum()) - int((first[:, None] < second).sum())

@@ -1,4 +1,4 @@
-"""What figures of several runs share: arms told apart in grey too, learning curves, time to solve.
+"""What figures of several runs share: arms told apart in grey too, learning curves, time to solve, dots.
 
 An arm is a group of runs that differ in nothing but the seed.
 """
@@ -6,15 +6,18 @@ An arm is a group of runs that differ in nothing but the seed.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ntm_lab.figures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
-from ntm_lab.studies.statistics import quartile_curve, survival, time_to_event
+from ntm_lab.studies.statistics import median_time, quartile_curve, survival, time_to_event
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK)  # dark and light in turn
 DASHES = ("-", "--", "-.", ":", (0, (7, 1.5, 1, 1.5, 1, 1.5)), (0, (1, 3)), (0, (9, 3)))
+MODELS = ("ntm", "ntm, feedforward", "lstm", "dnc", "ntm, recurrent", "mann")
+"""In the order of `COLOURS`. An NTM without further words has the LSTM controller, or whichever a task's recipe has."""
 GREY = "0.9"
 UNITS = {
     "sequences": "sequences seen",
@@ -23,16 +26,33 @@ UNITS = {
     "seconds": "seconds of training",
 }
 Style = Mapping[str, Any]
+DOTS: tuple[Style, ...] = (  # of a run that learned, that lost it again, that never did
+    {"marker": "o", "color": BLUE, "markersize": 5},
+    {"marker": "o", "color": BLUE, "markersize": 5, "markerfacecolor": "white"},
+    {"marker": ">", "color": VERMILION, "markersize": 5, "markerfacecolor": "white", "clip_on": False},
+)
 
 
-def styles(arms: Iterable[str]) -> dict[str, Style]:
-    """A colour and a kind of line for every arm: no two alike, and the first seven differ in each of both."""
+def styles(arms: Iterable[str], models: Mapping[str, str] | None = None) -> dict[str, Style]:
+    """A colour and a kind of line for every arm: no two alike, and the first seven differ in each of both.
+
+    ``models`` says what the arms train, as `model_of` does. Where each trains another model of `MODELS`, each has that
+    model's colour, the same in every figure; else colours go by the order.
+    """
     known = dict.fromkeys(arms)
+    trained = [(models or {}).get(arm) for arm in known]
+    own = len({*trained}) == len(trained) and {*trained} <= {*MODELS}
+    places = [MODELS.index(model) for model in trained if model] if own else range(len(known))
     turns = len(COLOURS)
     return {
         arm: {"color": COLOURS[place % turns], "linestyle": DASHES[(place + place // turns) % len(DASHES)]}
-        for place, arm in enumerate(known)
+        for arm, place in zip(known, places, strict=True)
     }
+
+
+def model_of(model: str, controller: str | None = None) -> str:
+    """What a run trains, one of `MODELS`, from its choices; other models are called what they are."""
+    return f"{model}, {controller}" if model == "ntm" and controller not in (None, "lstm") else model
 
 
 def draw_curves(
@@ -98,6 +118,56 @@ def draw_survival(
     axis.set_ylabel("runs not solved yet")
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axis.grid(color=GREY, linewidth=0.6)
+
+
+def draw_dots(
+    axis: Axes,
+    arms: Mapping[str, pd.DataFrame],
+    *,
+    learned: str,
+    ended: str,
+    against: str = "sequences",
+) -> None:
+    """A row for every arm, from the top, and in it a dot for every run where it learned, so that no run is hidden.
+
+    A run that did not is an open triangle where it ended; one that lost again what it had learned has a hollow dot. A
+    bar is the median, if that is known; at the end of a row stands how many learned.
+
+    Args:
+        axis: to draw on.
+        arms: runs by the names of the rows, with the columns ``learned``, missing where a run did not, and ``ended``;
+            and ``lost``, whether it lost again what it had learned, if that is known.
+        against: the unit of these columns.
+    """
+    for row, runs in enumerate(arms.values()):
+        heights = row + np.linspace(-0.24, 0.24, len(runs)) if len(runs) > 1 else np.array([float(row)])
+        times, did = runs[learned].to_numpy(float), runs[learned].notna().to_numpy()
+        lost = runs["lost"].to_numpy(bool) & did if "lost" in runs else np.zeros(len(runs), dtype=bool)
+        kinds = (
+            ("learned", did & ~lost, times),
+            ("learned, lost again", lost, times),
+            ("never, ended there", ~did, runs[ended]),
+        )
+        for (name, which, at), mark in zip(kinds, DOTS, strict=True):
+            if which.any():  # an empty line that is not clipped would upset the layout
+                axis.plot(np.asarray(at)[which], heights[which], linestyle="none", label=name, **mark)
+        median = median_time(time_to_event(runs[learned], runs[ended]))
+        if median:
+            axis.plot([median, median], [row - 0.36, row + 0.36], color=BLACK, linewidth=2, label="median")
+        count = f"{did.sum()}/{len(runs)}"
+        axis.annotate(
+            count, (1, row), (3, 0), axis.get_yaxis_transform(), "offset points", va="center", fontsize="small"
+        )
+    axis.set_yticks(range(len(arms)), [*arms])
+    axis.set_ylim(len(arms) - 0.4, -0.6)
+    axis.set_xlim(left=0)
+    axis.set_xlabel(UNITS[against])
+    axis.xaxis.set_major_formatter(in_thousands)
+    axis.locator_params(axis="x", nbins=5)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="x", color=GREY, linewidth=0.6)
+    for row in range(len(arms)):
+        axis.axhline(row, color=GREY, linewidth=0.6, zorder=0)
 
 
 def in_thousands(value: float, _: object = None) -> str:

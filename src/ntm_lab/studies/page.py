@@ -1,7 +1,8 @@
-"""What is kept of a study: its table, its figure, what is to be said of it, and the page that shows all of them.
+"""The files of a study: its table, its figure, its facts, and the page that shows all of them.
 
 In one folder: ``<study>.csv``, the table that all else is made from; ``<study>.png``; ``<study>.json``, the claim, the
-verdict, the lines below the figure, and what it took; and ``report.md``, made of all JSON files that are there.
+verdict, the lines below the figure, and what it took; and the page, such as ``report.md``, made of the JSON files that
+are there.
 """
 
 import json
@@ -15,11 +16,10 @@ import pandas as pd
 
 from ntm_lab.files import write_whole
 from ntm_lab.runs.folder import RESULTS
-from ntm_lab.studies import report
+from ntm_lab.studies.pages import PAGES
 from ntm_lab.studies.study import Study, Verdict
 from ntm_lab.studies.tables import markdown, markdown_of
 
-PAGE = "report.md"
 Facts = dict[str, Any]
 
 
@@ -27,7 +27,7 @@ def measure(study: Study, folders: Mapping[str, Path], full: bool, out: Path, ma
     """Write the table of a study, out of the folders of its sweeps, and what it took.
 
     Args:
-        made: how: the ``command``, the ``cores`` the sweeps used, and a line for each job that ``failed``.
+        made: the ``command``, the ``cores`` the sweeps used, and a line for each job that ``failed``.
     """
     write_whole(out / f"{study.name}.csv", study.measure(folders, full).to_csv(index=False))
     results = [json.loads(path.read_text()) for folder in folders.values() for path in folder.rglob(RESULTS)]
@@ -48,43 +48,51 @@ def draw(study: Study, out: Path) -> Verdict:
     path = out / f"{study.name}.csv"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: is not there yet; `ntm-lab reproduce {study.name}` makes it")
-    # of missing values only the empty field: "None" and "null" may be names of settings
+    # only an empty field is a missing value: "None" and "null" may be names of settings
     table = pd.read_csv(path, keep_default_na=False, na_values=[""])
-    study.draw(table).savefig(out / f"{study.name}.png")
+    if study.draw is not None:
+        study.draw(table).savefig(out / f"{study.name}.png")
     verdict = study.judge(table)
     facts: Facts = json.loads((out / f"{study.name}.json").read_text())
-    facts |= {"claim": study.claim} | verdict._asdict() | {"parts": dict(verdict.parts)}
+    facts |= (
+        {"claim": study.claim, "figure": study.draw is not None} | verdict._asdict() | {"parts": dict(verdict.parts)}
+    )
     _write_facts(out, facts | {"summary": markdown_of(study.summarise(table))})
-    write_page(out)
+    write_page(study.page, out)
     return verdict
 
 
-def write_page(out: Path) -> None:
-    """The page of all studies that have been made in a folder."""
+def file_of(page: str, out: Path) -> Path:
+    """Where a page is written."""
+    return out / f"{page}.md"
+
+
+def write_page(page: str, out: Path) -> None:
+    """A page of all its studies that have been made in a folder."""
     made: list[Facts] = [
-        json.loads(path.read_text()) for name in report.NAMES if (path := out / f"{name}.json").is_file()
+        json.loads(path.read_text()) for name in PAGES[page].NAMES if (path := out / f"{name}.json").is_file()
     ]
-    made = [facts for facts in made if "outcome" in facts]  # others were stopped before they were judged
+    made = [facts for facts in made if "outcome" in facts]  # the others were stopped before the verdict
     contents = [
         [f"[{facts['name']}](#{facts['name']})", facts["claim"], f"**{facts['outcome']}**{_parts(facts)}"]
         for facts in made
     ]
     parts = [
-        f"# The report, reproduced ({out.name} form)",
+        f"# {PAGES[page].TITLE} ({out.name} form)",
         "Every section was made by the command below it: runs over seeds, table, figure and verdict. The command with"
         " `--redraw` makes it again from the table alone.",
         markdown(["", "asked or claimed", "verdict"], contents),
         *(_section(facts) for facts in made),
     ]
-    write_whole(out / PAGE, "\n\n".join(parts) + "\n")
+    write_whole(file_of(page, out), "\n\n".join(parts) + "\n")
 
 
-def publish(out: Path, target: Path) -> None:
-    """Write the page to a file elsewhere, its pictures and tables into a folder of the same name beside it."""
+def publish(page: str, out: Path, target: Path) -> None:
+    """Write a page to a file elsewhere, its pictures and tables into a folder of the same name beside it."""
     beside = target.with_suffix("")
     beside.mkdir(parents=True, exist_ok=True)
-    text = (out / PAGE).read_text()
-    for part in (f"{name}{suffix}" for name in report.NAMES for suffix in (".png", ".csv")):
+    text = file_of(page, out).read_text()
+    for part in (f"{name}{suffix}" for name in PAGES[page].NAMES for suffix in (".png", ".csv")):
         if f"({part})" in text:
             shutil.copy(out / part, beside)
             text = text.replace(f"({part})", f"({beside.name}/{part})")
@@ -102,7 +110,7 @@ def _section(facts: Facts) -> str:
         [
             f"## {name}",
             f"> {facts['claim']}",
-            f"![{name}]({name}.png)",
+            *([f"![{name}]({name}.png)"] if facts.get("figure", True) else []),
             facts["summary"],
             f"**{facts['outcome'].capitalize()}**{_parts(facts)}: {facts['sentence']}",
             *(["What failed:", "\n".join(f"- {line}" for line in failed)] if failed else []),
@@ -112,7 +120,7 @@ def _section(facts: Facts) -> str:
 
 
 def _parts(facts: Facts) -> str:
-    """The outcome of each thing that was said, in brackets, where they differ."""
+    """The outcome of each part of the claim, in brackets, if they differ."""
     parts = facts.get("parts", {})
     listed = "; ".join(f"{part}: {outcome}" for part, outcome in parts.items())
     return f" ({listed})" if len({*parts.values()}) > 1 else ""

@@ -12,8 +12,8 @@ from ntm_lab.runs.config import CONFIG, leaves
 from ntm_lab.runs.folder import RESULTS
 
 CURVES = "metrics.csv"
-PROGRESS = ["sequences", "step", "seconds"]  # columns of every curve: what a value can be drawn against
-MEASURED = (  # of results.json, as it is there
+PROGRESS = ["sequences", "step", "seconds"]  # columns of every curve: the possible horizontal axes
+MEASURED = (  # of results.json, unchanged
     *("seed", "parameters", "sequences", "steps", "seconds", "sequences_to_solve", "seconds_to_solve"),
     *("largest_gradient_norm", "stopped_by", "test", "overlap"),
 )
@@ -26,8 +26,8 @@ def read_runs(folder: Folders) -> pd.DataFrame:
     Columns: ``run`` (its path); every resolved setting by its dotted key (``data.batch_size``, ``memory.init.std``),
     lists as lists; ``choices.<group>``; and of results.json ``seed``, ``parameters``, ``sequences``,
     ``steps``, ``seconds``, ``sequences_to_solve``, ``seconds_to_solve``, ``largest_gradient_norm``, ``stopped_by``,
-    ``test`` and ``overlap`` (as they are there: a list of rows, a mapping), with ``solved`` and ``steps_to_solve``
-    derived from them. A setting that a run does not have, and the time to solve of one that did not, is missing (NaN).
+    ``test`` and ``overlap`` (unchanged: a list of rows, a mapping), with ``solved`` and ``steps_to_solve``
+    derived from them. A setting that a run does not have, and the time to solve of an unsolved run, is missing (NaN).
 
     Raises FileNotFoundError if no run below a folder has ended, ValueError if a file of one is damaged.
     """
@@ -40,7 +40,8 @@ def read_runs(folder: Folders) -> pd.DataFrame:
 
 
 def read_curves(folder: Folders, names: Sequence[str]) -> pd.DataFrame:
-    """What ended runs logged, in long form: columns ``run``, ``sequences``, ``step``, ``seconds``, ``name``, ``value``.
+    """The logged values of ended runs, in long form: columns ``run``, ``sequences``, ``step``, ``seconds``, ``name``,
+    ``value``.
 
     Sorted by run, then in the order of ``names``, then by sequences. A name may be a pattern,
     ``val_wrong_bits/*``; one that a run did not log has no rows of that run.
@@ -107,7 +108,7 @@ def _curves(run: Path, names: Sequence[str]) -> Iterator[pd.DataFrame]:
 
 
 def _reason(error: Exception) -> str:
-    """In one line."""
+    """The reason in one line."""
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]}"
     return " ".join(str(error).split())

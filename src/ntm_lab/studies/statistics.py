@@ -1,7 +1,7 @@
-"""What is said of several runs: success rates, spreads, time to solve as censored data, comparisons by seed.
+"""Statistics of several runs: success rates, spreads, time to solve as censored data, comparisons by seed.
 
-Time to solve is known of the runs that were solved; of the others only that it is longer than they ran. A median over
-the solved ones alone would favour what is rarely solved, so such times are kept as censored data.
+Time to solve is known for the solved runs; for the others it is only known to be longer than they ran. A median over
+the solved ones alone would favour arms that rarely solve, so such times are treated as censored.
 """
 
 import math
@@ -17,11 +17,11 @@ from ntm_lab.evaluation.intervals import wilson
 
 Grid = Sequence[float] | np.ndarray
 NONE = "–"  # in a table, where there is no value
-LEVEL = 0.05  # p-values below this tell two things apart
+LEVEL = 0.05  # p-values below this are significant
 
 
 class Rate(NamedTuple):
-    """How many of some runs, and the 95 % interval of Wilson of the share of all such runs."""
+    """The number of successful runs, and Wilson's 95 % interval of the success rate."""
 
     successes: int
     trials: int
@@ -30,12 +30,12 @@ class Rate(NamedTuple):
 
     @property
     def is_most(self) -> bool:
-        """Whether the share is surely above one half: the whole interval is."""
+        """Whether the whole interval is above one half."""
         return self.low > 0.5
 
     @property
     def is_few(self) -> bool:
-        """Whether the share is surely below one half."""
+        """Whether the whole interval is below one half."""
         return self.high < 0.5
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Rate(NamedTuple):
 
 
 def success_rate(successes: Iterable[bool]) -> Rate:
-    """Of how many runs it is true, with its interval; ValueError without any run."""
+    """The number of successes with its interval; ValueError without any run."""
     known = [bool(success) for success in successes]
     if not known:
         raise ValueError("a success rate needs at least one run")
@@ -51,7 +51,7 @@ def success_rate(successes: Iterable[bool]) -> Rate:
 
 
 def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
-    """Lower quartile, median and upper quartile, between neighbours in proportion; NaN is ValueError."""
+    """Lower quartile, median and upper quartile, linearly interpolated; ValueError for NaN."""
     known = np.asarray([*values], dtype=float)
     if not len(known) or np.isnan(known).any():
         raise ValueError("quartiles need at least one value, and no NaN among them")
@@ -60,32 +60,34 @@ def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
 
 
 def spread(values: Iterable[float | None], digits: int, extreme: str = "largest") -> str:
-    """``median (lower to upper quartile; largest)`` of the values there are, for a table.
+    """``median (lower to upper quartile; largest)`` for a table; a single value stands alone.
 
     Args:
-        values: None and NaN are left out, and then it is said how many runs are told of.
-        digits: behind the point.
+        values: None and NaN are left out; the number of the other runs is then appended.
+        digits: after the decimal point.
         extreme: ``largest`` or ``smallest``: the last number, the worse end.
     """
     given = [*values]
     known = [float(value) for value in given if value is not None and not math.isnan(value)]
     if not known:
         return NONE
+    counted = f", {len(known)} of {len(given)} runs" if len(known) < len(given) else ""
+    if len(known) == 1:
+        return f"{known[0]:,.{digits}f}{counted}"
     low, middle, high = quartiles(known)
     last = {"largest": max, "smallest": min}[extreme](known)
-    numbers = f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f}; {last:,.{digits}f})"
-    return numbers + (f", {len(known)} runs" if len(known) < len(given) else "")
+    return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f}; {last:,.{digits}f}){counted}"
 
 
 # Time to solve
 
 
 def time_to_event(times: Iterable[float | None], ended: Iterable[float]) -> stats.CensoredData:
-    """Times of what happened, and of what had not happened when the run ended: censored on the right.
+    """Times of an event; a run that ended without it is censored on the right.
 
     Args:
         times: of the event, in sequences, steps or seconds; None or NaN where it never came.
-        ended: of the end of each run, in the same unit; only those without the event are looked at.
+        ended: of the end of each run, in the same unit; only those of runs without the event are used.
 
     Raises ValueError without any run, and if a run without the event has no end either.
     """
@@ -109,8 +111,8 @@ def survival(data: stats.CensoredData) -> pd.DataFrame:
     """The share without the event after each time: Kaplan and Meier 1958, J. Am. Stat. Assoc. 53:457.
 
     Columns ``time`` (0 and all times of the data, once each), ``share``, and ``low`` and ``high``, its 95 % interval by
-    Greenwood's variance of log(−log share), which stays between 0 and 1. Where that has no value, before the first
-    event and when none is left, the bound before goes on (but 0 below a share of 0).
+    Greenwood's variance of log(−log share), which stays between 0 and 1. Where that is undefined, before the first
+    event and when no run is left, the previous bound is kept (0 below a share of 0).
     """
     curve = stats.ecdf(data).sf
     with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings(action="ignore"):
@@ -131,8 +133,8 @@ def survival(data: stats.CensoredData) -> pd.DataFrame:
 def time_until(share: float, data: stats.CensoredData) -> float | None:
     """The time by which this share has had the event, by Kaplan and Meier's estimate; None if it was not reached.
 
-    Where the curve is flat at that height, the middle of the flat part (Miller 1981, Survival Analysis, section 3.3),
-    so that without censoring the time until 0.5 is the usual median.
+    If the curve is flat at that height, the middle of the flat part (Miller 1981, Survival Analysis, section 3.3), so
+    that without censoring the time until 0.5 is the usual median.
     """
     curve = survival(data)
     left = curve["share"] - (1 - share)
@@ -150,15 +152,17 @@ def median_time(data: stats.CensoredData) -> float | None:
 
 
 def spread_of_times(times: Iterable[float | None], ended: Iterable[float], digits: int) -> str:
-    """As `spread`, of what `time_to_event` takes.
+    """As `spread`, for the arguments of `time_to_event`.
 
-    Where not all runs had the event: the times by which half, a quarter and three quarters had it, a dash for what was
-    not reached, and how many had it.
+    If some runs never had the event: the times by which half, a quarter and three quarters had it, a dash for what was
+    not reached, and how many had it. A single run without the event is a dash.
     """
     known = [math.nan if time is None else time for time in times]
     data = time_to_event(known, ended)
     if not data.num_censored():
         return spread(known, digits)
+    if len(data) == 1:
+        return NONE
     reached = [time_until(share, data) for share in (0.5, 0.25, 0.75)]
     middle, low, high = (NONE if time is None else f"{time:,.{digits}f}" for time in reached)
     numbers = NONE if {middle, low, high} == {NONE} else f"{middle} ({low} to {high}; {NONE})"
@@ -166,9 +170,9 @@ def spread_of_times(times: Iterable[float | None], ended: Iterable[float], digit
 
 
 def logrank(first: stats.CensoredData, second: stats.CensoredData) -> float:
-    """The two-sided p-value of the logrank test (Mantel 1966) that two groups come to the event alike.
+    """The two-sided p-value of the logrank test (Mantel 1966) of equal times in two groups.
 
-    It is 1 where the test has nothing to go by: no event in either, or all at one time.
+    It is 1 if the test is undefined: no event in either group, or all at one time.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         p = float(stats.logrank(first, second).pvalue)
@@ -181,8 +185,8 @@ def logrank(first: stats.CensoredData, second: stats.CensoredData) -> float:
 def on_grid(curves: pd.DataFrame, grid: Grid, against: str = "sequences") -> pd.DataFrame:
     """The last value that each run logged up to each place: rows are the places, columns the runs.
 
-    A run that ended before carries its last value on: it ended because it was solved. (Of runs that ended because
-    their budget did, budgets have to be equal.) Before its first value a run has NaN.
+    A run that ended earlier keeps its last value, as it ended because it was solved. (Runs that exhausted their budgets
+    must have equal budgets.) Before its first value a run has NaN.
 
     Args:
         curves: of one name, as `read_curves` gives them.
@@ -229,8 +233,8 @@ class Paired(NamedTuple):
 def paired(first: pd.Series, second: pd.Series) -> Paired:
     """The two arms at the seeds they share, which are the indices of both series.
 
-    A run that never had the event may stand there as infinite: the sign test (Dixon and Mood 1946; ties left out) needs
-    the order only. Wilcoxon 1945 ranks the differences, where a tie counts for both sides (Pratt 1959).
+    A run that never had the event may have an infinite value: the sign test (Dixon and Mood 1946; ties left out) needs
+    only the order. Wilcoxon 1945 ranks the differences; a tie counts for both sides (Pratt 1959).
 
     Raises ValueError if a seed occurs twice, a value is NaN, or no seed is in both.
     """
@@ -250,7 +254,7 @@ def paired(first: pd.Series, second: pd.Series) -> Paired:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values of several comparisons, adjusted so that one false alarm among all is as rare as the level says.
+    """The p-values of several comparisons, adjusted so that the probability of any false positive is at most the level.
 
     Holm 1979, Scand. J. Stat. 6:65: the k-th smallest of m is multiplied by m − k + 1; never above 1, never below a
     smaller one's.

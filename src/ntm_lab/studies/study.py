@@ -1,4 +1,4 @@
-"""A study: a claim or a question, the runs that answer it, and how the answer is read off them."""
+"""A study: a claim or a question, the runs that answer it, and the rules for the answer."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from matplotlib.figure import Figure
 from ntm_lab.studies.statistics import Rate
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
-IN_PART = "reproduced in part"  # one thing that the claim says is reproduced, another is not
-MUDDLED = "the premise is muddled"  # what was claimed mixes things up that have to be asked one by one
+IN_PART = "reproduced in part"  # one part of the claim is reproduced, another is not
+MUDDLED = "the premise is muddled"  # the claim mixes questions that must be asked separately
 TOO_FEW = "too few seeds"
-MIN_SEEDS = 5  # of every arm that a verdict rests on
+MIN_SEEDS = 5  # of every arm of a verdict
 
 
 class Verdict(NamedTuple):
-    """What became of a claim."""
+    """The verdict on a claim."""
 
     outcome: str  # one of the five above
     sentence: str  # with its numbers and the number of seeds
-    parts: Mapping[str, str] = MappingProxyType({})  # the outcome of each thing said, of a claim that says several
+    parts: Mapping[str, str] = MappingProxyType({})  # the outcome of each part of a claim with several
 
 
-# The rules: wherever something is judged, it is by one of these.
+# The rules of all verdicts.
 
 
 def outcome_of_most(rate: Rate) -> str:
@@ -52,15 +52,15 @@ def outcome_under(conditions: Iterable[bool]) -> str:
 
 
 def verdict_of_most(rate: Rate, sentence: str) -> Verdict:
-    """Of a claim about most seeds, see `outcome_of_most`."""
+    """The verdict on a claim about most seeds, see `outcome_of_most`."""
     return Verdict(outcome_of_most(rate), sentence)
 
 
 def verdict_of_parts(parts: Mapping[str, str], sentence: str) -> Verdict:
-    """Of a claim that says several things, from the outcome of each, by what it says.
+    """The verdict on a claim with several parts, from the outcome of each, by its words.
 
-    It is what the parts are where they agree. Where they do not: reproduced in part if one is reproduced; else muddled
-    if one is; else not reproduced.
+    It is the outcome of the parts if they agree. Otherwise: reproduced in part if one is reproduced, else muddled if
+    one is, else not reproduced.
     """
     found = {*parts.values()}
     if len(found) == 1:
@@ -70,24 +70,26 @@ def verdict_of_parts(parts: Mapping[str, str], sentence: str) -> Verdict:
 
 @dataclass(frozen=True)
 class Study:
-    """One claim, figure or question, and all it takes to answer it by one command.
+    """One claim, figure or question, with all that answers it by one command.
 
     Args:
-        name: by which it is asked for.
-        claim: the words of who claimed it, or the question.
-        sweeps: names of the files in ``conf/experiment/report/`` whose runs it needs; a sweep that several studies need
+        name: as on the command line.
+        claim: the claim in its author's words, or the question.
+        sweeps: names of the files in ``conf/experiment/<page>/`` whose runs it needs; a sweep that several studies need
             is trained once.
         measure: the small table that all the rest is made from, of plain values, out of the folders of the sweeps by
             their names and whether they hold the full form. The slow part: it may evaluate trained models.
-        draw: the figure of the table.
+        draw: the figure of the table; None: its sentence says it all.
         judge: the verdict the table leads to.
         summarise: the few lines of the table that stand below the figure.
+        page: on which it stands, see `ntm_lab.studies.pages`.
     """
 
     name: str
     claim: str
     sweeps: Sequence[str]
     measure: Callable[[Mapping[str, Path], bool], pd.DataFrame]
-    draw: Callable[[pd.DataFrame], Figure]
+    draw: Callable[[pd.DataFrame], Figure] | None
     judge: Callable[[pd.DataFrame], Verdict]
     summarise: Callable[[pd.DataFrame], pd.DataFrame]
+    page: str = "report"

@@ -1,7 +1,7 @@
-"""Sweeps of runs: which jobs one has, and how they are run, and run again, until all have ended.
+"""Sweeps of runs: their jobs, run and rerun until all have ended.
 
-A sweep is a file of ``conf/experiment/report``, in its quick or its full form (``form=full``). Its jobs are run by
-``python train.py -m`` through one of Hydra's launchers. All that is known of them is what is in their folders.
+A sweep is a file of ``conf/experiment/<page>``, in its quick or its full form (``form=full``). Its jobs are run by
+``python train.py -m`` through one of Hydra's launchers. Their state is read from their folders only.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from ntm_lab.runs.folder import LOCK, RESULTS
 from ntm_lab.runs.jobs import FAILURE, sweep_jobs
 
 CONF = Path("conf")
-SETTLED = ".settled"  # in a sweep's folder: all jobs have ended, with the settings of that fingerprint
-LOOK = 2.0  # seconds between two looks at how far the jobs are
-GRACE = 10.0  # seconds to clean up in, for processes that are stopped
+SETTLED = ".settled"  # in a sweep's folder: all jobs have ended, with settings of this fingerprint
+LOOK = 2.0  # seconds between two checks of the jobs
+GRACE = 10.0  # seconds for stopped processes to clean up
 LAUNCHERS = ("joblib", "basic", "submitit_local", "submitit_slurm")
-CLUSTER = ("hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=240")  # what takes longer can be started again
+CLUSTER = ("hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=240")  # a longer wait can be started again
 
 
 @dataclass(frozen=True)
@@ -38,52 +38,53 @@ class Sweep:
 
     @property
     def log(self) -> Path:
-        """What the jobs print, beside the folder."""
+        """The output of the jobs, a file beside the folder."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
     def ended(self) -> int:
-        """How many jobs have."""
+        """The number of jobs that have ended."""
         return sum((self.folder / job / RESULTS).exists() for job in self.jobs)
 
 
-def find_sweep(name: str, full: bool, out: Path) -> Sweep:
-    """The sweep of a name, its runs in a folder of that name in ``out``; to be called in a clone of the project.
+def find_sweep(name: str, full: bool, out: Path, page: str = "report") -> Sweep:
+    """The sweep of a name on a page, its runs in a folder of that name in ``out``; to be called in a clone of the
+    project.
 
     Raises FileNotFoundError if there is no such sweep here.
     """
-    for part in (Path("train.py"), CONF / "experiment" / "report" / f"{name}.yaml"):
+    for part in (Path("train.py"), CONF / "experiment" / page / f"{name}.yaml"):
         if not part.is_file():
             raise FileNotFoundError(f"{part}: is not in {Path.cwd()}; sweeps are run in a clone of the project")
-    overrides = (f"experiment=report/{name}", f"form={'full' if full else 'quick'}")
+    overrides = (f"experiment={page}/{name}", f"form={'full' if full else 'quick'}")
     return Sweep(name, overrides, out / name, sweep_jobs(CONF, *overrides))
 
 
 def launcher_overrides(launcher: str, jobs: int | None = None, options: Sequence[str] = ()) -> list[str]:
-    """What to tell Hydra of one of the LAUNCHERS: how many jobs may run at once, by default as many as there are cores
-    here (a cluster has its own limits), and further options of its own, such as ``partition=cpu``."""
+    """The overrides for one of the LAUNCHERS: the number of jobs at once, by default the cores of this machine (a
+    cluster has its own limits), and further options of the launcher, such as ``partition=cpu``."""
     own = {
         "joblib": [f"hydra.launcher.n_jobs={jobs or cores()}", "hydra.launcher.batch_size=1"],  # no bundles: those grow
         "basic": [],
-        "submitit_local": [*CLUSTER, f"hydra.sweeper.max_batch_size={jobs or cores()}"],  # it starts all it is given
+        "submitit_local": [*CLUSTER, f"hydra.sweeper.max_batch_size={jobs or cores()}"],  # it starts all its jobs
         "submitit_slurm": [*CLUSTER, *([f"hydra.launcher.array_parallelism={jobs}"] if jobs else [])],
     }
     return [f"hydra/launcher={launcher}", *own[launcher], *(f"hydra.launcher.{option}" for option in options)]
 
 
 def cores() -> int:
-    """That this process may use."""
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_sweep(sweep: Sweep, launcher: Sequence[str], look: Callable[[], object]) -> list[str]:
     """Run the jobs of a sweep that have not ended yet; a line for each that failed, with its name and the reason.
 
-    A sweep of which all jobs have ended is left alone, unless some file of conf/ has changed since: then each job says
-    whether it was run with the same settings.
+    A sweep whose jobs have all ended is not run, unless a file of conf/ has changed since: then each job checks that
+    its settings are the same.
 
     Args:
         launcher: see `launcher_overrides`.
-        look: is called every now and then, to show how far the jobs are.
+        look: called regularly, to show the progress.
 
     Raises ValueError if the folder holds runs of other settings or of another sweep.
     """
@@ -100,7 +101,7 @@ def run_sweep(sweep: Sweep, launcher: Sequence[str], look: Callable[[], object])
             before = sweep.ended()
             status = _launch(sweep, launcher, look)
             if status == 0 or sweep.ended() == before:
-                break  # otherwise a worker was killed, as by a lack of memory, and took the launcher with it
+                break  # otherwise a worker was killed, such as for lack of memory, and the launcher with it
         failures = list(_failures(sweep))
         if not failures:
             write_whole(settled, fingerprint)
@@ -114,7 +115,8 @@ def command(sweep: Sweep, launcher: Sequence[str]) -> list[str]:
 
 
 def _launch(sweep: Sweep, launcher: Sequence[str], look: Callable[[], object]) -> int:
-    """Run the multirun to its end; its exit status. Its jobs take locks of their own, so that it may outlive us."""
+    """Run the multirun to its end and return its exit status. Its jobs have their own locks, so that it may outlive
+    us."""
     with sweep.log.open("a") as log:
         process = subprocess.Popen(
             command(sweep, launcher),
@@ -133,8 +135,8 @@ def _launch(sweep: Sweep, launcher: Sequence[str], look: Callable[[], object]) -
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of a group of processes: by Ctrl-C, and if that is not heard, by force; no run comes to harm."""
-    with suppress(ProcessLookupError):  # there is nothing left
+    """End the rest of a group of processes: by Ctrl-C, and then by force; no run is damaged."""
+    with suppress(ProcessLookupError):  # none is left
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
         limit = time.monotonic() + GRACE
@@ -162,6 +164,6 @@ def _failures(sweep: Sweep) -> Iterator[str]:
 
 
 def _fingerprint() -> str:
-    """Of all settings that there are."""
+    """A fingerprint of all files of settings."""
     files = sorted(CONF.rglob("*.yaml"))
     return hashlib.sha256(b"\0".join(str(path).encode() + b"\0" + path.read_bytes() for path in files)).hexdigest()

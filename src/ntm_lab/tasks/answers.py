@@ -1,7 +1,7 @@
 """The kinds of answers: independent bits, one of several symbols, real numbers; each with its cost and its errors.
 
-Shapes: outputs of a model (B, T, O), mask (B, T) bool, the steps that are scored. What stands at a step that is not
-scored, be it infinite or NaN, counts for nothing and gets no gradient.
+Shapes: outputs of a model (B, T, O), mask (B, T) bool, the steps that are scored. Values at a step that is not
+scored, even infinity or NaN, count for nothing and get no gradient.
 """
 
 import math
@@ -36,7 +36,7 @@ def unit_of(row: Mapping[str, Any]) -> str:
 
 
 def check_targets(task: Task, batch: Batch) -> None:
-    """ValueError, which names the task, if the targets of a batch are not of the kind that its answer says."""
+    """Raise ValueError, which names the task, if the targets of a batch are not of the kind of its answer."""
     try:
         task.answer.check(batch.targets, batch.mask)
     except ValueError as error:
@@ -44,10 +44,10 @@ def check_targets(task: Task, batch: Batch) -> None:
 
 
 def by_group(task: Task, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """How many answers of each sequence are right, and are asked for, in each group of `Task.groups`: (B, 2) by name.
+    """The number of right answers and of all answers of each sequence, in each group of `Task.groups`: (B, 2) by name.
 
-    An answer is right if all that is said at all of its steps is. Empty for a task without groups, and for answers that
-    are not right or wrong.
+    An answer is right if it is right at all of its steps. Empty for a task without groups, and for answers that are
+    not right or wrong.
     """
     groups = {name: steps & batch.mask for name, steps in task.groups(batch).items()}
     wrong = task.answer.wrong(outputs, batch.targets)  # (B, T, A)
@@ -61,7 +61,7 @@ def by_group(task: Task, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
 
 
 def accuracy(groups: Mapping[str, Tensor]) -> dict[str, float]:
-    """The share of right answers in each group, from its counts (2,); without the groups of which none is asked for."""
+    """The share of right answers in each group, from its counts (2,); groups without answers are left out."""
     counts = {name: pair.tolist() for name, pair in groups.items()}
     return {name: right / asked for name, (right, asked) in counts.items() if asked}
 
@@ -83,9 +83,9 @@ def cost_bits(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
 
 
 def cost_bits_of_probabilities(probabilities: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """As `cost_bits`, of P(1) itself, such as a task's `solve` gives: 0 if exactly right, inf if exactly wrong -> (B,).
+    """As `cost_bits`, for P(1) as a task's `solve` returns it: 0 if exactly right, inf if exactly wrong -> (B,).
 
-    A logit would have to be infinite to say "certainly", hence two functions.
+    A certain answer would need an infinite logit, hence two functions.
     """
     of_target = torch.where(targets > 0.5, probabilities, 1 - probabilities)
     return _scored_sum(-torch.log2(of_target), mask)
@@ -94,7 +94,7 @@ def cost_bits_of_probabilities(probabilities: Tensor, targets: Tensor, mask: Ten
 def wrong_bits(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """How many scored outputs are on the wrong side of 0.5; a logit of NaN is always wrong -> (B,) int64.
 
-    A logit of 0, which says exactly 0.5, counts as a 0.
+    A logit of 0, a probability of exactly 0.5, counts as a 0.
     """
     return _scored_sum(_bits_wrong(logits, targets), mask)
 
@@ -112,12 +112,12 @@ class _Counted(Answer):
     """What bits and symbols share: answers that are right or wrong, and a cost in bits."""
 
     unit = "bits"
-    noun: str  # what an answer is called, in the plural
+    noun: str  # the name of an answer, in the plural
 
     @property
     @abstractmethod
     def answers(self) -> int:
-        """A, how many are asked at a step."""
+        """A, the answers at a step."""
 
     def worst(self, targets: Tensor, mask: Tensor) -> Tensor:
         return mask.sum(1) * self.answers
@@ -132,7 +132,7 @@ class _Counted(Answer):
 class Bits(_Counted):
     """``n`` independent bits a step: their cross-entropy in bits, and those on the wrong side of 0.5.
 
-    Outputs are logits of a 1, (B, T, n), targets 0 or 1, (B, T, n) of a floating dtype. Chance is to say 0.5 always.
+    Outputs are logits of a 1, (B, T, n), targets 0 or 1, (B, T, n) of a floating dtype. Chance always says 0.5.
 
     >>> answer = Bits(2)
     >>> targets, mask = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[True]])
@@ -183,14 +183,17 @@ class Bits(_Counted):
     def image_of_targets(self, targets: Tensor) -> Tensor:
         return targets
 
+    def marks(self, outputs: Tensor, targets: Tensor, mask: Tensor) -> list[tuple[int, int]]:
+        return [(step, bit) for step, bit in (self.wrong(outputs, targets) & mask.unsqueeze(-1)).nonzero().tolist()]
+
 
 @dataclass(frozen=True)
 class Symbols(_Counted):
     """``count`` symbols a step, each one of ``k``: their cross-entropy in bits, and those that are wrong.
 
     Outputs are logits, symbol by symbol, (B, T, count · k); targets the numbers of the symbols, 0 to k − 1, int64
-    (B, T, count); a solution the probabilities of all symbols, (B, T, count · k). The symbol said is the one of the
-    largest logit, the lowest of several; one with a logit of NaN is always wrong. Chance is to say 1 / k always.
+    (B, T, count); a solution the probabilities of all symbols, (B, T, count · k). The answer is the symbol with the
+    largest logit, the lowest of several; with a logit of NaN it is always wrong. Chance always says 1 / k.
 
     >>> Symbols(4).measure(torch.zeros(1, 1, 4), torch.tensor([[[3]]]), torch.tensor([[True]]))
     {'cost_bits': tensor([2.]), 'wrong_symbols': tensor([1]), 'exact': tensor([False])}
@@ -261,7 +264,7 @@ class Symbols(_Counted):
 class Reals(Answer):
     """``n`` real numbers a step: the squared error, summed over steps and numbers. None is right or wrong.
 
-    Outputs, targets and a solution are the numbers themselves, (B, T, n). Chance is to say ``guess`` always, such as
+    Outputs, targets and a solution are the numbers themselves, (B, T, n). Chance always says ``guess``, such as
     the mean of all targets; the error rate is the share of its squared error.
 
     >>> answer = Reals(1, guess=1.0)

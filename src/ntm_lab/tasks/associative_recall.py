@@ -1,4 +1,4 @@
-"""Associative recall: hear a list of items, then one of them again, and say the item that followed it."""
+"""Associative recall: read a list of items, then one of them again, and write the item that followed it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, add_channels, checked_integer, checked_range, random_bits, take
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, Phase, Scene
 
 
 class AssociativeRecall(BaseTask):
@@ -43,7 +43,7 @@ class AssociativeRecall(BaseTask):
         return self.layout(self._draw(batch_size, int(count.max()), generator), queried, count)
 
     def layout(self, items: Tensor, queried: Tensor, count: Tensor) -> Batch:
-        """The batch of given items (B, k, rows, bits), of which each sequence has `count` and asks for one, both (B,).
+        """The batch of given items (B, k, rows, bits); a sequence has the first `count` (B,) and queries one.
 
         The number `queried` counts from 0 and is at most count − 2.
         """
@@ -61,6 +61,15 @@ class AssociativeRecall(BaseTask):
             (segment >= count) & (segment <= count + 1) & (row < 0),
         )
         return Batch(inputs, take(vectors, (queried + 1) * self.rows + row, mask), mask, lengths.squeeze(1))
+
+    def scene(self, batch: Batch) -> Scene:
+        period, items = self.rows + 1, int(batch.inputs[0, :, self.bits].sum())
+        segments = batch.inputs[0, : (items + 1) * period, : self.bits].unflatten(0, (-1, period))
+        asked = int((segments[:-1] == segments[-1]).flatten(1).all(1).int().argmax())
+        names = [f"item {item + 1}" for item in range(items)] + [f"query: {asked + 1}", f"answer: {asked + 2}"]
+        then = {items: asked, asked: asked + 1, asked + 1: items + 1}  # query, its item, the item after it, answer
+        phases = [Phase(at * period, (at + 1) * period, name, then.get(at)) for at, name in enumerate(names)]
+        return Scene(phases, ("item", "query"))
 
     def solve(self, batch: Batch) -> Tensor:
         vectors = batch.inputs[..., : self.bits]

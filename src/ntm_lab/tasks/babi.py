@@ -14,10 +14,10 @@ from ntm_lab.checks import at_least, number, one_of, switch
 from ntm_lab.tasks.answers import Symbols
 from ntm_lab.tasks.base import BaseTask
 from ntm_lab.tasks.stories import ASKED, LONGEST, QUESTIONS, TASKS, WORDS, Stories, Story, laid_out, read
-from ntm_lab.types import Batch, Difficulty
+from ntm_lab.types import Batch, Difficulty, Phase, Scene
 
 STEPS = ("words", "sentences")
-MOST = {4: 1, 15: 4, 16: 1, 17: 8, 18: 9, 19: 1, 20: 12}  # questions of a story; of all other tasks 5
+MOST = {4: 1, 15: 4, 16: 1, 17: 8, 18: 9, 19: 1, 20: 12}  # questions of a story; 5 in all other tasks
 
 
 class Babi(BaseTask):
@@ -32,15 +32,14 @@ class Babi(BaseTask):
         target                                                       kitchen
         scored  .     .     .   .    .        .  .      .   .     .  x
 
-    With ``steps=sentences`` a step is a sentence, (B, T, 13 · 159): place by place one word, a question with its first
-    ``-``, at which it is asked. A model without an encoder that knows of places sees them as one long vector.
+    With ``steps=sentences`` a step is a sentence, (B, T, 13 · 159): one word at each place, and a question
+    together with its first ``-``. A model without an encoder for places sees them as one long vector.
 
-    A training batch has stories of all tasks, drawn alike, and of like length: ``pool`` times as many are drawn and
-    sorted by length, and of the batches that they make one is kept at random. Validation takes other stories of the
-    same file, and no story that is word by word one of training. A test has every story of the test file once.
+    A training batch has stories of all tasks, with equal probability, and of similar length: ``pool`` batches are drawn
+    together and sorted by length, and one of the resulting batches is kept at random. Validation uses other stories of
+    the same file, none of which equals one of training word by word. A test has every story of the test file once.
 
-    Targets at steps that are not scored, which count for nothing, hold the place of the story's task in ``tasks``, by
-    which `groups` knows it.
+    Targets at steps that are not scored hold the index of the story's task in ``tasks``, for `groups`.
 
     Args:
         root: the folder ``tasks_1-20_v1-2``, or one that holds it. It is read when sequences are first needed.
@@ -48,9 +47,11 @@ class Babi(BaseTask):
         tasks: their numbers, 1 to 20, in one model.
         steps: ``words`` or ``sentences``.
         validation: the share of the different training stories that is for validation, by the lowest SHA-256.
-        pool: batches that are drawn for one.
+        pool: batches drawn to make one.
         partial: read files that have fewer questions than the publishers'.
     """
+
+    title = "bAbI"
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class Babi(BaseTask):
         return 2 * value
 
     def rungs(self, count: int) -> list[Difficulty]:
-        """1, 2, 4, … questions, as a curriculum goes, and all of them; the hardest of these."""
+        """1, 2, 4, … questions, the steps of a curriculum, up to all of them; the last ``count`` of these."""
         points: list[Difficulty] = [{"questions": 1}]
         while points[-1] != self.harder(points[-1]):
             points.append(self.harder(points[-1]))
@@ -99,7 +100,7 @@ class Babi(BaseTask):
         part = self._stories
         if self.part in ("validation", "testing"):
             return self._batch(part.spread(batch_size, generator), questions)
-        alike = bool((questions == questions[0]).all())  # else a story cannot change places with another
+        alike = bool((questions == questions[0]).all())  # only then can stories change places
         pool = self.pool if alike and self.part == "training" else 1
         numbers = part.choose(pool * batch_size, generator)
         if pool > 1:
@@ -128,15 +129,31 @@ class Babi(BaseTask):
         return self.layout(words.long(), answers.long(), part.task_of(numbers), lengths)
 
     def layout(self, words: Tensor, answers: Tensor, tasks: Tensor, lengths: Tensor) -> Batch:
-        """The batch of given words (B, T, P), answers (B, T), 0 for none, and places of their tasks (B,)."""
+        """The batch of given words (B, T, P), answers (B, T), 0 for none, and indices of their tasks (B,)."""
         places = torch.zeros(*words.shape, len(WORDS))  # (B, T, P, 159)
         places.scatter_(-1, (words - 1).clamp(min=0)[..., None], (words > 0).float()[..., None])
         mask = answers > 0  # (B, T)
         unscored = tasks[:, None] * (torch.arange(words.shape[1]) < lengths[:, None])
         return Batch(places.flatten(-2), torch.where(mask, answers - 1, unscored)[..., None], mask, lengths)
 
+    def scene(self, batch: Batch) -> Scene:
+        """A phase is a sentence; a step of several words has them all."""
+        length = int(batch.lengths[0])
+        places = batch.inputs[0, :length].unflatten(-1, (-1, len(WORDS)))  # (T, P, 159)
+        words = [" ".join(WORDS[word] for _, word in step.nonzero().tolist()) for step in places]
+        ends = [
+            step + 1
+            for step, word in enumerate(words)
+            if word.endswith((".", ASKED)) and not (step + 1 < length and words[step + 1] == ASKED)
+        ]
+        starts = [0, *ends]
+        phases = [
+            Phase(start, end, str(number)) for number, (start, end) in enumerate(zip(starts, ends, strict=False), 1)
+        ]
+        return Scene(phases, words=words, symbols=WORDS)
+
     def solve(self, batch: Batch) -> Tensor:
-        """Certain of the answers (B, T, 159), which it takes from the targets."""
+        """The answers (B, T, 159) with certainty, taken from the targets."""
         return one_hot(batch.targets.squeeze(-1), len(WORDS)).float()
 
     def groups(self, batch: Batch) -> dict[str, Tensor]:
@@ -151,9 +168,9 @@ class Babi(BaseTask):
         return by_task | {f"question_{count:02d}": ends & (question == count) for count in range(1, most + 1)}
 
     def overlap(self, difficulty: Difficulty, drawn: int) -> float:
-        """The fraction of the test's stories that stand, word by word, among those of training, whether drawn or not.
+        """The fraction of the test stories that occur word by word among the training stories, drawn or not.
 
-        Of task 4 it is large: 741 of its 1,000 test stories stand in its training file.
+        It is large for task 4: 741 of its 1,000 test stories occur in its training file.
         """
         training = {*self.split("training")._texts(difficulty)}
         tested = self.split("testing")._texts(difficulty)
@@ -180,7 +197,7 @@ class Part(NamedTuple):
         return self.firsts[task] + (torch.rand(count, generator=generator) * self.counts[task]).long()
 
     def spread(self, count: int, generator: torch.Generator) -> Tensor:
-        """Numbers of stories (count,): one of each task in turn, in random order, none twice before all were taken."""
+        """Numbers of stories (count,): one of each task in turn, in random order, none twice before all have come."""
         orders = [torch.randperm(size, generator=generator) for size in self.counts.tolist()]
         turns = torch.arange(count)
         tasks, turns = turns % len(orders), turns // len(orders)
@@ -196,7 +213,7 @@ class Part(NamedTuple):
         return self.stories.ends[numbers, questions.clamp(max=self.stories.ends.shape[1]) - 1]
 
     def task_of(self, numbers: Tensor) -> Tensor:
-        """The places of the stories' tasks (B,)."""
+        """The indices of the stories' tasks (B,)."""
         return torch.searchsorted(self.firsts, numbers, right=True) - 1
 
 
@@ -222,7 +239,7 @@ def _part(
 
 
 def _apart(stories: Sequence[Story], share: float, part: str) -> tuple[Story, ...]:
-    """The stories of training or validation; all that are word by word the same are in one of them."""
+    """The stories of training or validation; equal stories are all in the same part."""
     keys = [story.key for story in stories]
     different = sorted(set(keys))
     kept = set(different[: max(1, round(share * len(different)))])

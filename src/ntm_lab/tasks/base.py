@@ -1,4 +1,4 @@
-"""What the tasks share: checked settings, difficulties spread over a batch, and vectors put on their steps."""
+"""Helpers of the tasks: checked settings, difficulties for a whole batch, and vectors put on their steps."""
 
 import inspect
 from abc import abstractmethod
@@ -22,7 +22,7 @@ class ShowsSettings:
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         made = super().__new__(cls)
-        with suppress(TypeError):  # which __init__ raises better
+        with suppress(TypeError):  # __init__ raises a better error
             given = inspect.signature(cls).bind(*arguments, **settings)
             given.apply_defaults()
             made._settings = given.arguments
@@ -35,21 +35,21 @@ class ShowsSettings:
 
 
 def _plain(value: Any) -> str:
-    """As Python writes it, any sequence as a tuple."""
+    """The value as Python writes it, any sequence as a tuple."""
     return repr(tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value)
 
 
 class BaseTask(ShowsSettings, Task):
     """A task by its `draw` and `solve`; the constructor sets `ranges`, `input_size` and `answer`.
 
-    Defaults: difficulties mix in one batch and grow by one, and nothing is kept apart for testing.
+    Defaults: difficulties mix in one batch and grow by one, and no sequences are held out for testing.
     """
 
     mixable = True
 
     @abstractmethod
     def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
-        """Draw a batch, with all randomness from the generator; what `sample` does with its arguments completed."""
+        """Draw a batch, with all randomness from the generator; `sample` calls it with complete arguments."""
 
     def sample(
         self,
@@ -63,9 +63,9 @@ class BaseTask(ShowsSettings, Task):
         Args:
             difficulty: every axis, each one int for all sequences or a tensor (B,), one int for each.
             generator: what to draw from; by default torch's global generator, which `torch.manual_seed` sets.
-            axes: the difficulty by keyword instead. An axis left out has its hardest value of training.
+            axes: the difficulty by keyword instead. An axis left out has its hardest value in training.
 
-        Raises ValueError for an axis that the task has not, and for a value that it does not allow.
+        Raises ValueError for an unknown axis, and for a value that the task does not allow.
         """
         if difficulty is None:
             check_axes(axes, self)
@@ -95,9 +95,9 @@ class BaseTask(ShowsSettings, Task):
     def expand(self, difficulty: Mapping[str, int | Tensor], batch_size: int, least: int = 1) -> list[Tensor]:
         """One tensor (B,) int64 for every axis, in the order of `ranges`.
 
-        Values beyond the ranges pass, since evaluation goes where training never was.
+        Values beyond the ranges are allowed, since evaluation goes beyond training.
 
-        Raises ValueError for a missing or unknown axis, and for values that are no integers or below `least`.
+        Raises ValueError for a missing or unknown axis, and for values that are not integers or below `least`.
         """
         if difficulty.keys() != self.ranges.keys():
             raise ValueError(f"difficulty has the axes {[*difficulty]}: must be {[*self.ranges]}")
@@ -132,7 +132,7 @@ class EvenTask(BaseTask):
 
 
 def check_axes(given: Mapping[str, Any], task: Task) -> None:
-    """ValueError for what is no axis of the task's difficulty."""
+    """Raise ValueError for a name that is no axis of the task's difficulty."""
     for axis, value in given.items():
         if axis not in task.ranges:
             raise ValueError(f"{axis}={value}: must be an axis of the task, {' or '.join(task.ranges)}")

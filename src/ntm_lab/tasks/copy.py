@@ -1,4 +1,4 @@
-"""Copy: hear a sequence of random bits, then say it again."""
+"""Copy: read a sequence of random bits, then write it again."""
 
 import copy
 import math
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, add_channels, checked_integer, checked_range, random_bits, take
-from ntm_lab.types import Batch, Difficulty
+from ntm_lab.types import Batch, Difficulty, Scene, phases_of
 
 PRIME = 2**31 - 1
 MULTIPLIER = 742_938_285  # the best one for this prime in the search of Fishman, Moore 1986
@@ -66,7 +66,7 @@ class Copy(BaseTask):
         return self.layout(self._draw(length, generator), length)
 
     def layout(self, vectors: Tensor, length: Tensor) -> Batch:
-        """The batch of given vectors (B, N, bits), of which the first `length` (B,) of each sequence count."""
+        """The batch of given vectors (B, N, bits), the first `length` (B,) of each sequence."""
         length = length[:, None]  # (B, 1)
         delimiter = length + int(self.start_code)
         end = delimiter + 1 + length
@@ -77,6 +77,10 @@ class Copy(BaseTask):
         if self.start_code:
             inputs = add_channels(inputs, (steps == 0).expand_as(mask))
         return Batch(inputs, take(vectors, steps - delimiter - 1, mask), mask, end.squeeze(1))
+
+    def scene(self, batch: Batch) -> Scene:
+        channels = ("delimiter", "start") if self.start_code else ("delimiter",)
+        return Scene(phases_of(batch.mask[0, : int(batch.lengths[0])]), channels)
 
     def solve(self, batch: Batch) -> Tensor:
         steps = torch.arange(batch.mask.shape[1], device=batch.mask.device)
@@ -114,7 +118,7 @@ class Copy(BaseTask):
             return vectors
         testing = self.part != "training"
         fraction = self.held_out if testing else 1 - self.held_out
-        for _ in range(math.ceil(100 / fraction)):  # so many draws miss a part of this size with probability e⁻¹⁰⁰
+        for _ in range(math.ceil(100 / fraction)):  # all of these draws fail with probability e⁻¹⁰⁰
             wrong = self.is_held_out(vectors, length) != testing  # (B,)
             if not wrong.any():
                 return vectors

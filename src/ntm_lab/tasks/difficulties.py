@@ -1,4 +1,4 @@
-"""What a difficulty is called, which ones a task has, and the generators that sequences are drawn by."""
+"""The names of difficulties, the difficulties of a task, and the generators for its sequences."""
 
 import hashlib
 
@@ -8,7 +8,7 @@ from ntm_lab.types import Difficulty, Task
 
 
 def seeded(seed: int, purpose: str) -> torch.Generator:
-    """A generator whose stream depends on the seed and on what it is for."""
+    """A generator whose stream depends on the seed and on its purpose."""
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
 

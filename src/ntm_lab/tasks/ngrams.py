@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot, pad
 
 from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, checked_integer
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, Phase, Scene
 
 
 class NGrams(BaseTask):
@@ -30,6 +30,7 @@ class NGrams(BaseTask):
     """
 
     mixable = False
+    title = "n-grams"
 
     def __init__(self, length: int = 200, context: int = 5) -> None:
         self.ranges = {
@@ -57,8 +58,11 @@ class NGrams(BaseTask):
         mask = (steps >= context - 1).repeat(len(bits), 1)
         return Batch(inputs, targets, mask, torch.full((len(bits),), len(steps)))
 
+    def scene(self, batch: Batch) -> Scene:
+        return Scene([Phase(0, batch.mask.shape[1], "guesses every next bit")])
+
     def solve(self, batch: Batch) -> Tensor:
-        """Equation 10: P(1) = (N₁ + ½) / (N₁ + N₀ + 1), if this context was followed by N₁ ones and N₀ zeros so far."""
+        """Equation 10: P(1) = (N₁ + ½) / (N₁ + N₀ + 1), if N₁ ones and N₀ zeros have followed this context so far."""
         first = int(batch.mask[0].int().argmax())  # P predictions, from this step on
         bits = batch.inputs.squeeze(-1)  # (B, T)
         context = _number(bits.unfold(1, first + 1, 1))  # (B, P)

@@ -1,6 +1,7 @@
-"""One-shot classification: learn in one episode what new classes of images are called."""
+"""One-shot classification: learn the labels of new classes of images within one episode."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -13,7 +14,7 @@ from ntm_lab.tasks.answers import Symbols
 from ntm_lab.tasks.base import BaseTask, checked_range
 from ntm_lab.tasks.images import Digits, Images
 from ntm_lab.tasks.images.base import choose, pick
-from ntm_lab.types import Batch, Difficulty
+from ntm_lab.types import Batch, Difficulty, Phase, Scene
 
 LABELS = ("one_hot", "letters")
 LETTERS = 5  # of a label, and of the alphabet
@@ -45,6 +46,8 @@ class OneShot(BaseTask):
         labels: ``one_hot``, as above. ``letters``: a label is a string of five letters out of five, one of 3,125, and a
             step asks for all of its letters: k is then 25 in the inputs, and targets are (B, C · S, 5), 0 to 4.
     """
+
+    title = "one-shot classification"
 
     def __init__(
         self,
@@ -96,11 +99,21 @@ class OneShot(BaseTask):
         inputs = torch.cat([images, before.to(images.dtype)], -1) * mask[..., None]
         return Batch(inputs, letters, mask, lengths)
 
-    def solve(self, batch: Batch) -> Tensor:
-        """Probabilities of the letters (B, T, count · k), of a learner that recognises classes perfectly: certain for a
-        class it has seen, for a new one those of a label that was not yet given.
+    def scene(self, batch: Batch) -> Scene:
+        length, side = int(batch.lengths[0]), math.isqrt(self.images.pixels)
+        square = side * side == self.images.pixels
+        images = batch.inputs[0, :length, : self.images.pixels]
+        return Scene(
+            [Phase(0, length, "names each image, then hears its label")],
+            images=images.unflatten(1, (side, side) if square else (1, -1)),
+            symbols="abcde" if self.answer.count > 1 else (),
+        )
 
-        It takes from the targets which images are of one class, and the labels of earlier steps.
+    def solve(self, batch: Batch) -> Tensor:
+        """Probabilities of the letters (B, T, count · k) for a learner that recognises classes perfectly: certain for a
+        class it has seen, uniform over the labels not yet given for a new one.
+
+        The classes of the images and the labels of earlier steps come from the targets.
         """
         letters = one_hot(batch.targets, self.answer.k)  # (B, T, count, k)
         new = self._showing(batch) == 0  # (B, T)
@@ -111,18 +124,18 @@ class OneShot(BaseTask):
         return torch.where(new[..., None, None], left / left.sum(-1, keepdim=True), letters).flatten(-2)
 
     def groups(self, batch: Batch) -> dict[str, Tensor]:
-        """By how often the class of a step has been shown: ``showing_01``, a guess, ``showing_02``, …"""
+        """By the number of times that the class of a step has been shown: ``showing_01``, a guess, ``showing_02``, …"""
         showing = self._showing(batch)
         return {f"showing_{number + 1:02d}": showing == number for number in range(int(showing.max()) + 1)}
 
     def _showing(self, batch: Batch) -> Tensor:
-        """How often the class of each step has been shown before, (B, T) int64; −1 in the padding."""
+        """The number of times that the class of each step has been shown before, (B, T) int64; −1 in the padding."""
         labels = (batch.targets * self._powers(batch.targets.device)).sum(-1)  # (B, T)
         same = labels[:, :, None] == labels[:, None]  # (B, T, T)
         return same.tril(-1).sum(2).masked_fill(~batch.mask, -1)
 
     def _powers(self, device: torch.device | None = None) -> Tensor:
-        """What a letter counts in the number of its label, (count,) int64."""
+        """The weight of each letter in the number of its label, (count,) int64."""
         return self.answer.k ** torch.arange(self.answer.count, device=device).flip(0)
 
     def _check_enough(self, ways: int, shots: int) -> None:

@@ -1,4 +1,4 @@
-"""Repeat copy: hear a sequence and a number, say the sequence so many times, and then that it is over."""
+"""Repeat copy: read a sequence and a number, write the sequence that number of times, then an end marker."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, add_channels, checked_integer, checked_range, random_bits, take
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, Phase, Scene
 
 
 class RepeatCopy(BaseTask):
@@ -45,7 +45,7 @@ class RepeatCopy(BaseTask):
         return self.layout(vectors, length, repeats)
 
     def layout(self, vectors: Tensor, length: Tensor, repeats: Tensor) -> Batch:
-        """The batch of given vectors (B, N, bits), the first `length` (B,) of which are said `repeats` (B,) times."""
+        """The batch of given vectors (B, N, bits); the first `length` (B,) are repeated `repeats` (B,) times."""
         length, repeats = length[:, None], repeats[:, None]  # (B, 1), and the delimiter's step is `length`
         end = length + 1 + length * repeats + 1
         steps = torch.arange(int(end.max()))  # (T,)
@@ -53,6 +53,12 @@ class RepeatCopy(BaseTask):
         inputs = add_channels(take(vectors, steps, steps < length), steps == length, count)
         mask = (steps > length) & (steps < end)
         return Batch(inputs, self._answer(vectors, length, repeats, steps), mask, end.squeeze(1))
+
+    def scene(self, batch: Batch) -> Scene:
+        length = int(batch.inputs[0, :, self.bits].argmax())
+        starts = range(length + 1, int(batch.lengths[0]) - 1, length)
+        answers = [Phase(start, start + length, f"answer {number}") for number, start in enumerate(starts, 1)]
+        return Scene([Phase(0, length + 1, f"listens, {len(answers)} ×"), *answers], ("delimiter", "count"))
 
     def solve(self, batch: Batch) -> Tensor:
         steps = torch.arange(batch.inputs.shape[1], device=batch.inputs.device)

@@ -1,4 +1,4 @@
-"""Priority sort: hear vectors with priorities, then say those of highest priority in order."""
+"""Priority sort: read vectors with priorities, then write those of highest priority in order."""
 
 from collections.abc import Mapping
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 from ntm_lab.tasks.answers import Bits
 from ntm_lab.tasks.base import BaseTask, add_channels, checked_integer, random_bits, take
-from ntm_lab.types import Batch
+from ntm_lab.types import Batch, Phase, Scene
 
 
 class Sort(BaseTask):
     """Priority sort (Graves et al. 2014, section 4.5): k vectors with priorities, then the highest in falling order.
 
     Difficulty: ``items`` k. Priorities are uniform in [−1, 1]. A sequence of k items is answered with
-    m = round(k · outputs / items), at least 1: of 20 the 16 highest in the paper. Inputs (B, k + 1 + m, bits + 2),
+    m = round(k · outputs / items), at least 1: the 16 highest of 20 in the paper. Inputs (B, k + 1 + m, bits + 2),
     targets (B, k + 1 + m, bits), scored are the last m steps. Four vectors of two bits, answered with three:
 
         step                 0     1     2     3     4     5     6     7
@@ -47,7 +47,7 @@ class Sort(BaseTask):
         return self.layout(vectors, 2 * torch.rand(shape, generator=generator) - 1, count)
 
     def layout(self, vectors: Tensor, priority: Tensor, count: Tensor) -> Batch:
-        """The batch of given vectors (B, k, bits) and priorities (B, k), of which each sequence has `count` (B,)."""
+        """The batch of given vectors (B, k, bits) and priorities (B, k), the first `count` (B,) of each sequence."""
         count = count[:, None]  # (B, 1), and the delimiter's step is `count`
         answers = (count.double() * self.outputs / self.items).round().clamp(min=1).to(torch.int64)
         end = count + 1 + answers
@@ -55,6 +55,14 @@ class Sort(BaseTask):
         items = take(torch.cat([vectors, priority[..., None]], dim=-1), steps, steps < count)  # (B, T, bits + 1)
         mask = (steps > count) & (steps < end)
         return Batch(add_channels(items, steps == count), self._answer(items, count, mask), mask, end.squeeze(1))
+
+    def scene(self, batch: Batch) -> Scene:
+        count = int(batch.inputs[0, :, self.bits + 1].argmax())
+        phases = [
+            Phase(0, count + 1, "listens"),
+            Phase(count + 1, int(batch.lengths[0]), "answers, highest priority first"),
+        ]
+        return Scene(phases, ("priority", "delimiter"))
 
     def solve(self, batch: Batch) -> Tensor:
         items, delimiter = batch.inputs.split([self.bits + 1, 1], dim=-1)

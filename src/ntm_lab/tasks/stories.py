@@ -1,4 +1,4 @@
-"""Reads the files of bAbI, as their publishers lay them out, into the numbers of their words."""
+"""Read the files of bAbI, in their publishers' layout, into the numbers of their words."""
 
 import hashlib
 import re
@@ -29,18 +29,18 @@ NUMBERS = {word: number for number, word in enumerate(WORDS, 1)}  # 0 is no word
 LONGEST = 13  # words of a sentence, signs included
 TASKS = range(1, 21)
 QUESTIONS = {"en": {"train": 1_000, "test": 1_000}, "en-10k": {"train": 10_000, "test": 1_000}}  # of every task
-PUBLISHED = "tasks_1-20_v1-2"  # what the archive is called, and the folder in it
+PUBLISHED = "tasks_1-20_v1-2"  # the name of the archive, and of the folder in it
 
 
 class Story(NamedTuple):
-    """Sentences, and the words that answer those which are questions."""
+    """Sentences, and the words that answer the questions among them."""
 
     sentences: list[tuple[int, ...]]  # the numbers of their words
     answers: list[tuple[int, ...]]  # empty after a statement
 
     @property
     def key(self) -> bytes:
-        """Two stories with the same words have the same key, which is as good as random."""
+        """A hash: stories with the same words have the same key."""
         return hashlib.sha256(repr(tuple(self)).encode()).digest()
 
 
@@ -157,5 +157,5 @@ def _ended(story: Story, file: Path, at: int) -> Story:
 
 @cache
 def _numbers(text: str) -> tuple[int, ...]:
-    """Those of the words and signs of a sentence, or of the words of an answer; KeyError for another word."""
+    """The numbers of the words and signs of a sentence, or of the words of an answer; KeyError for an unknown word."""
     return tuple(NUMBERS[word] for word in re.findall(r"[^\s.?,]+|[.?]", text.lower()))

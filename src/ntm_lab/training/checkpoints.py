@@ -1,4 +1,4 @@
-"""Checkpoints that are on disk whole or not at all, hold plain values only, and are read only if they are intact."""
+"""Checkpoints that are written whole or not at all, hold plain values only, and are read only if intact."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 SETTINGS = "settings"  # the key of a checkpoint under which the settings of its run are
-SEAL = "archive/sha256"  # a member of the archive: the digest of its directory
+SEAL = "archive/sha256"  # the member of the archive with the digest of its directory
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -25,7 +25,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.partial")
-        whole = io.BytesIO()  # on a full disk torch.save would end in an error of its own, which does not say so
+        whole = io.BytesIO()  # on a full disk torch.save would raise an error that does not say so
         torch.save(checkpoint, whole)
         try:
             with partial.open("w+b") as file:
@@ -42,11 +42,11 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps one checkpoint: of the untrained model, then of every validation, when all other callbacks heard of it.
+    """Keeps one checkpoint: of the untrained model, then of every validation, after all other callbacks.
 
     Args:
         path: the file.
-        settings: of the run, plain values by dotted keys, kept in the checkpoint too.
+        settings: of the run, plain values by dotted keys, stored in the checkpoint too.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ class LastCheckpoint(Checkpoint):
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """The values in a checkpoint, which can hold no code; ValueError for any that is damaged or no checkpoint."""
+    """The values in a checkpoint, which can hold no code; ValueError if it is damaged or no checkpoint."""
     try:
         with path.open("rb") as file:
             check_archive(file)
@@ -73,22 +73,23 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
             checkpoint = torch.load(file, map_location=map_location, weights_only=True)
         if not isinstance(checkpoint, dict):
             raise ValueError(f"it is a {type(checkpoint).__name__}")
-    except Exception as error:  # what is damaged may raise anything
+    except Exception as error:  # a damaged file may raise anything
         raise ValueError(f"is damaged or only half written ({_reason(error)})") from error
     return checkpoint
 
 
 def seal(file: IO[bytes]) -> None:
-    """Add the digest of its directory to an archive that was just written: `check_archive` then sees a member that has
-    changed its name, its place or its size, as well as one whose content has changed."""
+    """Add the digest of its directory to an archive that was just written: `check_archive` then detects a member whose
+    name, place, size or content has changed."""
     with ZipFile(file, "a") as archive:
         archive.writestr(SEAL, _digest(archive.infolist()))
 
 
 def check_archive(file: IO[bytes]) -> None:
-    """ValueError or BadZipFile for an archive that is not as it was written: PyTorch itself compares no checksums.
+    """Raise ValueError or BadZipFile for an archive that has changed since it was written: PyTorch compares no
+    checksums.
 
-    Archives of other versions have no seal; of those only the checksums of the members are compared.
+    Archives of other versions have no seal; for them only the checksums of the members are compared.
     """
     with ZipFile(file) as archive:
         members = archive.infolist()
@@ -110,7 +111,7 @@ def _digest(members: Iterable[ZipInfo]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """In one line; PyTorch's advice for a pickle that would run code is to run it."""
+    """The reason in one line, without PyTorch's advice to run a pickle that would run code."""
     if isinstance(error, pickle.UnpicklingError):
         return "it holds more than plain values"
     return next(iter(str(error).splitlines()), type(error).__name__)

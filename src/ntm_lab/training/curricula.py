@@ -1,4 +1,4 @@
-"""Which difficulty the next sequences have: by chance, by hand, or by what the network is learning from.
+"""The choice of the next difficulty: at random, by hand, or by the progress of learning.
 
 A point is one difficulty, the value of every axis; the ranges of the task span the grid of all points.
 """
@@ -23,7 +23,7 @@ def _uniform(ranges: Ranges, generator: torch.Generator) -> dict[str, int]:
 
 
 class Uniform(ShowsSettings, Curriculum):
-    """Every point of the ranges is equally likely, always: how Graves trains, and a surprisingly strong benchmark."""
+    """Every point of the ranges is equally likely, always: as Graves trains, and a strong baseline."""
 
     measures_gain = False
 
@@ -34,13 +34,13 @@ class Uniform(ShowsSettings, Curriculum):
         return _uniform(self.ranges, generator)
 
     def observe(self, difficulty: Difficulty, cost: float, cost_after: float | None = None) -> None:
-        """Nothing is learned from the cost."""
+        """The cost is ignored."""
 
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """There is nothing to load."""
+        """Nothing is loaded."""
 
 
 class Fixed(Uniform):
@@ -61,8 +61,8 @@ class Fixed(Uniform):
 class Growing(ShowsSettings, Curriculum):
     """Naive growth: from the easiest point one step harder (`Task.harder`) each time the current point is mastered.
 
-    Mastered is: over the last `window` costs heard of the current point the mean is below `threshold`, in the unit of
-    the task's answer (bits for most). Costs of other points do not count, and every new point starts with an empty
+    A point is mastered when the mean of its last `window` costs is below `threshold`, in the unit of the task's answer
+    (bits for most). Costs of other points do not count, and every new point starts with an empty
     window.
     """
 
@@ -104,7 +104,7 @@ class LookBack(Growing):
         self.mix = mix
 
     def mixed_in(self) -> Ranges:
-        """What the share `mix` is drawn from."""
+        """The points from which the share `mix` is drawn."""
         return {axis: (low, self.point[axis]) for axis, (low, _) in self.task.ranges.items()}
 
     def draw(self, generator: torch.Generator) -> Difficulty:
@@ -114,7 +114,7 @@ class LookBack(Growing):
 
 
 class LookBackAndForward(LookBack):
-    """Growth with a share `mix` of the draws uniform over all points, those yet to come included.
+    """Growth with a share `mix` of the draws uniform over all points, including harder ones.
 
     Collier and Beel 2018 (arXiv 1807.08518) draw 80 % at the current point and 20 % over all. Zaremba and Sutskever
     2014 (arXiv 1410.4615), "combined", draw every sample either naively or from the full mix: this class at mix = 0.5.
@@ -130,10 +130,10 @@ class LookBackAndForward(LookBack):
 class Validated(ShowsSettings, Curriculum):
     """Growth by validation: from the easiest point one step harder (`Task.harder`) when the current one is mastered.
 
-    Mastered is: at a validation the error rate is below `threshold` at the easiest of its difficulties that is at least
-    as hard as the current point. So what is learned by heart from few training sequences does not count. After
-    `patience` validations at a point (None: never) it goes on all the same. A share `mix` of the draws is uniform over
-    all points, those yet to come included.
+    A point is mastered when a validation's error rate is below `threshold` at the easiest of its difficulties that is
+    at least as hard as the point, so that memorised training sequences do not count. After `patience` validations at a
+    point (None: never) the curriculum goes on anyway. A share `mix` of the draws is uniform over all points, including
+    harder ones.
     """
 
     measures_gain = False
@@ -177,10 +177,10 @@ class PredictionGain(ShowsSettings, Curriculum):
 
         π(i) = (1 − ε) exp w_i / Σ_j exp w_j + ε / N
 
-    What the t-th observation, of arm a, says is the rate of gain (L(θ) − L(θ′)) / τ: the cost of the same batch before
-    minus after the update, divided by the steps of a sequence. The reward r is this rate mapped linearly such that the
-    20th and the 80th percentile of all rates so far become −1 and 1, and clipped there. It is divided by the
-    probability of its arm, and each arm then takes a share α = 1 / (t + 1) from all others, lest any be lost for good:
+    The t-th observation, of arm a, is the rate of gain (L(θ) − L(θ′)) / τ: the cost of the same batch before minus
+    after the update, divided by the steps of a sequence. The reward r is this rate mapped linearly such that the 20th
+    and the 80th percentile of all rates so far become −1 and 1, and clipped there. It is divided by the probability of
+    its arm, and each arm then takes a share α = 1 / (t + 1) from all others, so that none is lost for good:
 
         v_i = w_i + η (r [i = a] + β) / π(i)
         w_i = log((1 − α) exp v_i + α / (N − 1) Σ_{j≠i} exp v_j)
@@ -222,7 +222,7 @@ class PredictionGain(ShowsSettings, Curriculum):
         return dict(self.points[int(torch.multinomial(self.probabilities(), 1, generator=generator))])
 
     def observe(self, difficulty: Difficulty, cost: float, cost_after: float | None = None) -> None:
-        """A gain that is not finite is passed over. Raises ValueError without the cost after the update."""
+        """A gain that is not finite is ignored. Raises ValueError without the cost after the update."""
         if cost_after is None:
             raise ValueError(f"curriculum={type(self).__name__}: needs the cost of a batch after the update as well")
         arm = self.points.index(dict(difficulty))
@@ -274,5 +274,5 @@ class PredictionGain(ShowsSettings, Curriculum):
 
 
 def _steps(task: Task, point: Mapping[str, int]) -> int:
-    """How many steps a sequence of this difficulty has; what is in it, by a generator of its own, does not matter."""
+    """The number of steps of a sequence of this difficulty, from one drawn by a separate generator."""
     return int(task.sample(1, point, torch.Generator()).lengths.max())

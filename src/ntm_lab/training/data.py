@@ -19,26 +19,27 @@ VALIDATION_SEED = 1  # of all runs, so that they are validated on the same seque
 
 
 class Data(pl.LightningDataModule):
-    """Training batches without end, drawn when they are asked for, and a validation set made once.
+    """Endless training batches, drawn when they are requested, and a validation set made once.
 
-    An epoch of the trainer is one round: ``validate_every`` sequences, then a validation. All that decides the next
-    batch (two generators and the curriculum) is saved with a checkpoint.
+    An epoch of the trainer is one round: ``validate_every`` sequences, then a validation. The state that decides the
+    next batch (two generators and the curriculum) is saved with a checkpoint.
 
     A batch is what one update of the weights sees. Where the trainer has several processes, or accumulates gradients,
     all processes draw the same batches, and each computes its own part, or parts one after the other.
 
     Args:
-        task: where sequences come from.
-        curriculum: which difficulty they have.
+        task: the source of sequences.
+        curriculum: chooses their difficulty.
         seed: of the training sequences and of the curriculum's choices.
         batch_size: sequences a batch, of all processes together.
-        max_sequences: how many sequences training may see, rounded up to whole batches.
+        max_sequences: the number of sequences that training may see, rounded up to whole batches.
         mixed_lengths: draw a difficulty for every sequence, and pad, instead of one for the batch.
         validate_every: sequences between validations, rounded up to whole batches.
-        validation_rungs: how many difficulties the validation set has, from easy to the hardest.
-        validation_sequences: how many sequences it has of each.
+        validation_rungs: the number of difficulties in the validation set, from easy to the hardest.
+        validation_sequences: the number of sequences of each.
 
-    Raises ValueError if the targets of the validation set, or of the first batch, are not what the task's answer says.
+    Raises ValueError if the targets of the validation set, or of the first batch, are not of the kind of the task's
+    answer.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Data(pl.LightningDataModule):
         self.sequence_generator = seeded(seed, "sequences")
         self.curriculum_generator = seeded(seed, "curriculum")
         self.drawn: list[Difficulty] = []  # of the last batch
-        self.parts: list[Batch] = []  # of the last batch, those that this process computes
+        self.parts: list[Batch] = []  # those of the last batch that this process computes
         self.counts: Counter[str] = Counter()  # sequences drawn so far, by the label of their difficulty
 
         at_least("data.validation_sequences", validation_sequences, 1)
@@ -91,7 +92,7 @@ class Data(pl.LightningDataModule):
         return batch
 
     def observe(self, costs: Tensor, costs_after: Tensor | None = None) -> None:
-        """Tell the curriculum the costs (B,), in bits, of the last batch, and those after the update."""
+        """Pass the costs (B,), in bits, of the last batch to the curriculum, before and after the update."""
         if not self.mixed_lengths:
             costs = costs.mean(0, keepdim=True)
             costs_after = None if costs_after is None else costs_after.mean(0, keepdim=True)
@@ -125,7 +126,7 @@ class Data(pl.LightningDataModule):
         return self.batch_size // (self.processes * self.accumulated)
 
     def check_parts(self, processes: int, accumulated: int) -> None:
-        """ValueError if a batch cannot be divided into equal parts."""
+        """Raise ValueError if a batch cannot be divided into equal parts."""
         if self.batch_size % (processes * accumulated):
             raise ValueError(
                 f"data.batch_size={self.batch_size}: must be a multiple of {processes * accumulated}, "
@@ -157,7 +158,7 @@ class Data(pl.LightningDataModule):
         return Batches(len(self.validation), self._validation_part)
 
     def _validation_part(self, index: int) -> Batch:
-        """The process's own part; all of it where it cannot be divided, which leaves means as they are."""
+        """The process's own part, or all of it if it cannot be divided, which does not change means."""
         batch = self.validation[index]
         return batch if len(batch.inputs) % self.processes else _divide(batch, self.processes)[self._rank]
 
@@ -188,8 +189,8 @@ def _divide(batch: Batch, count: int) -> list[Batch]:
 
 
 class Batches:
-    """An iterable of known length. The trainer fetches no batch ahead of time from it: one fetched ahead would be drawn
-    before the curriculum has heard of the batch before it, and would be lost to a checkpoint."""
+    """An iterable of known length. The trainer prefetches nothing from it: a prefetched batch would be drawn
+    before the curriculum has seen the batch before it, and would be missing in a checkpoint."""
 
     def __init__(self, count: int, draw: Callable[[int], Batch]) -> None:
         self.count = count
@@ -202,7 +203,7 @@ class Batches:
         return map(self.draw, range(self.count))
 
     def state_dict(self) -> dict[str, Any]:
-        """Empty, since `Data` saves what decides the next batch: a round may be left and taken up at any step."""
+        """Empty, since `Data` saves the state that decides the next batch: a round can be resumed at any step."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

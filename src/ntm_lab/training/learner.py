@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ntm_lab.checks import at_least, number
+from ntm_lab.fast import updates
 from ntm_lab.tasks.answers import accuracy, by_group
 from ntm_lab.tasks.difficulties import label
 from ntm_lab.training.data import Data
@@ -22,32 +23,32 @@ PATIENCE = 2  # validations in a row below `stop_at_cost` that end a run
 
 
 class Penalty(Protocol):
-    """A loss term: which signals of the model it wants, when it acts, and what it makes of them."""
+    """A loss term: the signals of the model that it needs, when it acts, and its value."""
 
-    once_learned: bool  # only when the task is learned, and then by as much as the schedule has descended
+    once_learned: bool  # only when the task is learned, and then in proportion to the descent of the schedule
 
     def wanted(self, signals: Mapping[str, Kind]) -> Sequence[str]:
-        """The names of those it wants of the signals that a model has; ValueError if what it needs is not there."""
+        """The names of the signals it needs, among those of a model; ValueError if one is missing."""
         ...
 
     def __call__(self, signals: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """The term, from the signals it wants -> ()."""
+        """The term, from the signals it needs -> ()."""
         ...
 
 
 class Learner(pl.LightningModule):
     """Minimises the task's cost, summed over a sequence and averaged over the batch, plus the penalties.
 
-    The run ends when the validation cost stays below ``stop_at_cost`` (None: never) and the schedule has finished.
-    Everything it logs is an average over the steps since the last time, against the number of sequences seen; the
-    columns ``step`` and ``seconds`` (of training alone) allow the other two axes. Callbacks can monitor what a
-    validation logs, such as ``val/cost``.
+    The run ends when the validation cost stays below ``stop_at_cost`` (None: never) and the schedule has finished. It
+    logs averages over the steps since the last logging, against the number of sequences seen; the columns ``step`` and
+    ``seconds`` (of training alone) give the other two axes. Callbacks can monitor the values that a validation logs,
+    such as ``val/cost``.
 
     Several processes compute parts of every batch; costs, measures and gradients are those of the whole batch.
 
     Args:
         model: a SequenceModel.
-        data: where batches come from, and who hears what they cost.
+        data: the source of batches, which is told their costs.
         optimizer: of the model's parameters.
         schedule: of the optimizer's learning rate.
         clip: bounds the gradients and returns their norm before that.
@@ -95,9 +96,16 @@ class Learner(pl.LightningModule):
         self.round_started: float | None = None
         self.optimum = [self._mean_optimum(batch) for batch in data.validation]
         worst = [self.answer.worst(batch.targets, batch.mask).double().mean() for batch in data.validation]
-        self.worst_of_rungs = [float(mean) for mean in worst]  # what errors are a share of, a sequence
+        self.worst_of_rungs = [float(mean) for mean in worst]  # the denominator of the error rate, per sequence
         self.worst = float(sum(worst)) / len(worst)
         self.latest: dict[str, float] = {}  # the newest value of everything logged
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As of any module, but at once for the name of the hook under way, which Lightning sets fifty times a step."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     @property
     def sequences(self) -> int:
@@ -111,7 +119,7 @@ class Learner(pl.LightningModule):
 
     @property
     def monitored(self) -> list[str]:
-        """What a validation logs that callbacks can monitor."""
+        """The values of a validation that callbacks can monitor."""
         names = [*(measure.logged for measure in self.answer.measures), self.answer.error_rate, "optimum"]
         return [f"val/{name}" for name in names]
 
@@ -130,10 +138,10 @@ class Learner(pl.LightningModule):
         self._warm_up()
 
     def _warm_up(self) -> None:
-        """Run a batch of the easiest sequences forward and backward, and forget it.
+        """Run a batch of the easiest sequences forward and backward, and discard it.
 
-        A backend compiles its kernels, or loads them, for the types and sizes that it meets: before the clock starts,
-        as that is not training.
+        Backends compile or load their kernels for the types and sizes that they meet. This happens before the clock
+        starts, as it is not training.
         """
         easiest, size = self.data.validation[0], self.data.part_size
         batch = self.as_trained(Batch(*(part[torch.arange(size) % len(easiest.inputs)] for part in easiest)))
@@ -143,6 +151,7 @@ class Learner(pl.LightningModule):
             )
         weights = [part for part in self.model.parameters() if part.requires_grad]
         torch.autograd.grad(signals["logits"].sum(), weights, allow_unused=True)
+        updates.warm_up(weights)
 
     def as_trained(self, batch: Batch) -> Batch:
         """A batch on the device and in the precision of training."""
@@ -153,7 +162,7 @@ class Learner(pl.LightningModule):
         self._end_if_solved()  # a finished run that is resumed does not train on
 
     def _end_if_solved(self) -> None:
-        """Others may have asked for the end already, and nobody takes that back."""
+        """Others may have requested the end already; this never revokes it."""
         if self.solved:
             self.trainer.should_stop = True
 
@@ -171,7 +180,7 @@ class Learner(pl.LightningModule):
         )
         cost = costs.mean()
         loss = cost + penalty
-        if self.data.processes == 1 and not math.isfinite(loss.item()):  # others hear of it by the gradient
+        if self.data.processes == 1 and not math.isfinite(loss.item()):  # other processes learn of it by the gradient
             self._stop_nonfinite(f"loss is {loss.item()}", batch)
         if not batch_idx % self.data.accumulated:
             self.costs.clear()
@@ -205,7 +214,7 @@ class Learner(pl.LightningModule):
 
     @torch.no_grad()
     def _costs_now(self) -> list[Tensor]:
-        """What the last batch would cost after the update."""
+        """The cost of the last batch after the update."""
         costs = []
         for part in map(self.as_trained, self.data.parts):
             logits, _ = self.model(part.inputs, lengths=uneven_lengths(part))
@@ -229,7 +238,8 @@ class Learner(pl.LightningModule):
         self.log_now(values)
 
     def log_now(self, values: Mapping[str, float]) -> None:
-        """Write values to every logger, at the number of sequences seen; the time it takes is no training."""
+        """Write values to every logger, at the number of sequences seen; the time it takes does not count as
+        training."""
         begun = time.perf_counter()
         running = 0.0 if self.round_started is None else begun - self.round_started
         self.latest.update(values)
@@ -283,8 +293,8 @@ class Learner(pl.LightningModule):
 
     @property
     def _in_turn(self) -> bool:
-        """Whether a validation ends a round. A sudden end has one too, which nobody hears: the run goes on as if there
-        had been no end."""
+        """Whether a validation ends a round. A sudden end has one too, which is ignored: a resumed run goes on as if
+        there had been no end."""
         step = self.trainer.global_step
         return not (self.trainer.should_stop and step % self.data.round_steps and step < self.data.total_steps)
 
@@ -306,21 +316,21 @@ class Learner(pl.LightningModule):
         self.passes = self.passes + 1 if below else 0
         self._end_if_solved()
 
-    # What goes into the penalties and the log
+    # Penalties and the log
 
     def _wanted(self, penalties: Iterable[Penalty]) -> list[str]:
-        """The signals that some penalty wants, each once."""
+        """The signals that some penalty needs, each once."""
         return list({name: None for penalty in penalties for name in penalty.wanted(self.model.signals)})
 
     def _wanted_of(self, penalty: Penalty, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: signals[name] for name in self._wanted([penalty])}
 
     def _logged(self) -> list[str]:
-        """What `sums` holds, but for the steps."""
+        """The values of `sums` except the number of steps."""
         return [*(measure.logged for measure in self.answer.measures), "penalty", "gradient_norm"]
 
     def _mean_optimum(self, batch: Batch) -> float:
-        """The cost of a sequence that not even the perfect answer can avoid."""
+        """The cost of the perfect answer to a sequence."""
         return float(self.answer.solution_cost(self.data.task.solve(batch), batch.targets, batch.mask).mean())
 
     # Checkpoints and failures
@@ -359,7 +369,7 @@ class Learner(pl.LightningModule):
 
 
 def widened(values: Tensor) -> Tensor:
-    """Values of half precision in float32, in which costs are added up."""
+    """Values of half precision in float32, for the sums of costs."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
@@ -375,5 +385,5 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def uneven_lengths(batch: Batch) -> Tensor | None:
-    """The lengths, if some sequence of the batch is padded: the models are faster where none is."""
+    """The lengths, if some sequence of the batch is padded, else None: models are faster without them."""
     return None if int(batch.lengths.min()) == batch.inputs.shape[1] else batch.lengths

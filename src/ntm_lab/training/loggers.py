@@ -1,4 +1,4 @@
-"""Where curves go: TensorBoard, a CSV file, wandb and mlflow, all against sequences seen, all fit to be resumed."""
+"""Loggers: TensorBoard, a CSV file, wandb and mlflow, all against sequences seen, all resumable."""
 
 import csv
 import logging
@@ -22,29 +22,29 @@ EXTRAS = ("wandb", "mlflow")  # loggers whose package of the same name comes wit
 
 @runtime_checkable
 class RunLog(Protocol):
-    """A logger that hears more of a run than its curves."""
+    """A logger that receives more than the curves of a run."""
 
     def begin(self, command: str, config: Mapping[str, Any]) -> None:
-        """What was asked for, and all settings; once, when a new run begins."""
+        """Log the overrides and all settings; called once, when a new run begins."""
         ...
 
     def show(self, name: str, image: np.ndarray, sequences: int) -> None:
-        """A picture (height, width, RGB) after this number of sequences."""
+        """Log a picture (height, width, RGB) after this number of sequences."""
         ...
 
     def end(self, settings: Mapping[str, Any], scores: Mapping[str, float], table: str) -> None:
-        """Of a run that has been tested: the settings that tell it from others, its results, and these as text."""
+        """Log the end of a tested run: the settings that identify it, its results, and these as text."""
         ...
 
 
 def check_installed(loggers: Mapping[str, Any]) -> None:
-    """ValueError if one of the loggers, by their names, needs a package that is not there."""
+    """Raise ValueError if one of the named loggers needs a package that is not installed."""
     for name in loggers:
         if name in EXTRAS and find_spec(name) is None:
             raise ValueError(f"logger={name}: the package {name} is not installed; pip install 'ntm_lab[loggers]'")
 
 
-# TensorBoard sorts tags by their names, in groups: these bring what a run costs to the top.
+# TensorBoard sorts tags by their names, in groups: these bring the costs of a run to the top.
 TAGS = {
     r"(train|val)/cost": r"cost/\1",
     r"val/(optimum)": r"cost/\1",
@@ -53,7 +53,7 @@ TAGS = {
     r"addressing/(.*)": r"memory/\1",
 }
 LOGARITHM = {"cost/train": "cost_log10/train", "cost/val": "cost_log10/val"}  # it falls by orders of magnitude
-# Patterns, so that they serve every answer and every memory; a chart of which a run logs nothing stays empty.
+# Patterns, which fit every answer and every memory; a chart without logged values stays empty.
 DASHBOARD = {
     "cost": {
         "cost per sequence": ["Multiline", ["cost/train", "cost/val", "cost/optimum"]],
@@ -83,7 +83,7 @@ DASHBOARD = {
 
 
 def tag_of(name: str) -> str:
-    """The tag in TensorBoard of what is logged under a name."""
+    """The tag in TensorBoard for a logged name."""
     for pattern, tag in TAGS.items():
         if found := re.fullmatch(pattern, name):
             return found.expand(tag)
@@ -91,9 +91,9 @@ def tag_of(name: str) -> str:
 
 
 class TensorBoardLog(TensorBoardLogger):
-    """TensorBoard in the run's folder, with a ready dashboard; what was logged after ``resumed_at`` is hidden.
+    """TensorBoard in the run's folder, with a dashboard; values logged after ``resumed_at`` are hidden.
 
-    Text has the command, the settings and the table of the results; HParams the settings that were asked for.
+    Text has the command, the settings and the table of the results; HParams has the overrides.
     """
 
     def __init__(self, folder: Path, resumed_at: int | None) -> None:
@@ -125,8 +125,8 @@ class TensorBoardLog(TensorBoardLogger):
 class WandbLog(WandbLogger):
     """Weights & Biases: a run of its own for each folder, the same again when it is resumed.
 
-    ``offline``: files in the run's folder, which ``wandb sync FOLDER/wandb/offline-run-*`` sends later. What a resumed
-    run repeats is there twice.
+    ``offline``: files in the run's folder, which ``wandb sync FOLDER/wandb/offline-run-*`` sends later. Values that a
+    resumed run repeats occur twice.
     """
 
     def __init__(
@@ -160,8 +160,8 @@ class WandbLog(WandbLogger):
 class MLFlowLog(MLFlowLogger):
     """MLflow: a run of its own for each folder, the same again when it is resumed.
 
-    ``uri`` is of the tracking store; None: the file ``mlflow.db`` in the run's folder. What a resumed run repeats is
-    there twice.
+    ``uri`` names the tracking store; None: the file ``mlflow.db`` in the run's folder. Values that a resumed run
+    repeats occur twice.
     """
 
     def __init__(self, folder: Path, resumed_at: int | None, experiment: str = PROJECT, uri: str | None = None) -> None:
@@ -193,9 +193,9 @@ class MLFlowLog(MLFlowLogger):
 
 
 class CSVLog(Logger):
-    """``metrics.csv``: a row for every logging, in columns ``sequences``, ``step``, ``seconds`` and what was logged.
+    """``metrics.csv``: a row for every logging, in columns ``sequences``, ``step``, ``seconds`` and the logged names.
 
-    A resumed run repeats what came after its checkpoint, so those rows are dropped when it begins.
+    A resumed run repeats all steps after its checkpoint, so their rows are dropped when it begins.
     """
 
     def __init__(self, folder: Path, resumed_at: int | None) -> None:

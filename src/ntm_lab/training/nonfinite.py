@@ -1,4 +1,4 @@
-"""What to do when a number is no longer one: find where it began, keep the evidence, stop."""
+"""Stop at a value that is not finite: find where it arose and save the batch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from ntm_lab.types import Batch, Kind, SequenceModel
 
-AXES: dict[Any, Sequence[str]] = {  # of a signal at one step, as far as they are worth naming
+AXES: dict[Any, Sequence[str]] = {  # of a signal at one step, for the message
     Kind.WEIGHTING: ("head", "slot"),
     Kind.USAGE: ("slot",),
     Kind.MEMORY: ("slot",),
@@ -25,7 +25,7 @@ class NonFiniteError(RuntimeError):
 
 
 def stop_nonfinite(what: str, model: SequenceModel, batch: Batch, folder: str | Path) -> NoReturn:
-    """Save the batch to ``folder/nonfinite_batch.pt`` and raise NonFiniteError, which says where it began: the signal
+    """Save the batch to ``folder/nonfinite_batch.pt`` and raise NonFiniteError, which says where it arose: the signal
     with its step and slot, the module, and the parameter."""
     path = Path(folder) / "nonfinite_batch.pt"
     torch.save(batch._asdict(), path)
@@ -38,10 +38,10 @@ def stop_nonfinite(what: str, model: SequenceModel, batch: Batch, folder: str | 
 
 @torch.no_grad()
 def first_signal(model: SequenceModel, batch: Batch) -> str:
-    """The signal in which it began, such as ``write_weighting at step 3 of sequence 1, head 0, slot 5``, or ``none``.
+    """The signal in which it arose, such as ``write_weighting at step 3 of sequence 1, head 0, slot 5``, or ``none``.
 
     All count from 0. The sequence is the one with the earliest such step, and the signal that step's first in the order
-    of computation. What is finite by the equations, and not by the fast backend, is said to be so.
+    of computation. The message says if the values are finite by the equations, though not by the fast backend.
     """
     of_equations = _earliest(model, batch, [*model.signals])  # with the memory, which no fast backend keeps
     kept = [name for name, kind in model.signals.items() if kind != Kind.MEMORY]
@@ -52,7 +52,7 @@ def first_signal(model: SequenceModel, batch: Batch) -> str:
 
 
 def _earliest(model: SequenceModel, batch: Batch, names: Sequence[str]) -> str | None:
-    """Sequence by sequence, since all signals of a whole batch may not fit."""
+    """Sequence by sequence, since the signals of a whole batch may not fit into memory."""
     order = [*names, "logits"]
     found: list[tuple[int, int, int, str]] = []  # step, sequence, place in the order, where in the signal
     for sequence, length in enumerate(batch.lengths.tolist()):

@@ -12,10 +12,24 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ntm_lab.checks import at_least, not_negative, number, positive, share
+from ntm_lab.fast import updates
 from ntm_lab.types import Answer
 
 
-class GravesRMSProp(Optimizer):
+class _Plain(Optimizer):
+    """Drops the gradients at once; PyTorch first opens a record for its profiler, which takes ten times as long."""
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set all gradients to None or, if that is not wanted, to 0."""
+        if not set_to_none:
+            super().zero_grad(set_to_none)
+            return
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+
+class GravesRMSProp(_Plain):
     """RMSProp as in Graves 2013 (arXiv 1308.0850), equations 38 to 45, for gradient g and weight w:
 
         n = ℵ n + (1 − ℵ) g²        ḡ = ℵ ḡ + (1 − ℵ) g        ℵ = decay
@@ -58,6 +72,9 @@ class GravesRMSProp(Optimizer):
         squares = self._state(parameters, "mean_square")  # n
         means = self._state(parameters, "mean")  # ḡ
         steps = self._state(parameters, "last_step")  # Δ; a state called "step" PyTorch takes for a counter
+        if updates.suited(parameters, gradients, squares, means, steps):
+            updates.graves_rmsprop(parameters, gradients, squares, means, steps, lr, decay, momentum, eps)
+            return
         # torch._foreach_… does to every tensor of a list what its namesake does to one, in one call.
         torch._foreach_mul_(squares, decay)
         torch._foreach_addcmul_(squares, gradients, gradients, 1 - decay)
@@ -77,11 +94,57 @@ class GravesRMSProp(Optimizer):
         return [self.state[parameter][name] for parameter in parameters]
 
 
+class Adam(_Plain, torch.optim.Adam):
+    """`torch.optim.Adam`, whose step is one compiled pass over all parameters where `ntm_lab.fast.updates` can serve.
+
+    Arguments and state are PyTorch's. So are the first step, which makes the state, and every step elsewhere: on a GPU,
+    in half precision, and with weight decay or another option that changes the equations.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Move every parameter that has a gradient; a closure, if given, computes the loss that is returned."""
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
+        groups = [group for group in self.param_groups if _gradients(group["params"])]
+        passes = [arguments for arguments in map(self._one_pass, groups) if arguments]
+        if len(passes) == len(groups):
+            for arguments in passes:
+                updates.adam(*arguments)
+        else:
+            step: Any = torch.optim.Adam.step  # may be wrapped in the optimizer's hooks, as this step is already
+            (step.__wrapped__ if getattr(step, "hooked", False) else step)(self)
+        return loss
+
+    def _one_pass(self, group: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """The arguments of `updates.adam` for a group of parameters, None if it cannot serve."""
+        settings = group["lr"], *group["betas"], group["eps"]
+        options = ("weight_decay", "amsgrad", "maximize", "capturable", "differentiable")
+        scaler = (getattr(self, name, None) for name in ("grad_scale", "found_inf"))  # of a GradScaler
+        if any(group[name] for name in options) or any(map(torch.is_tensor, (*settings, *scaler))):
+            return None
+        weights = [weight for weight in group["params"] if weight.grad is not None]
+        states = [self.state[weight] for weight in weights]
+        if not all(states):
+            return None
+        means, squares, counts = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+        tensors = weights, _gradients(weights), means, squares
+        if not updates.suited(*tensors) or not updates.suited(counts) or counts[0].dtype is not torch.float32:
+            return None
+        return *tensors, counts, *settings
+
+
+def _gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
 class NoClip:
     """Leaves the gradients as they are and returns their norm, all taken as one vector -> ()."""
 
     def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        gradients = _gradients(parameters)
+        if updates.suited(gradients):
+            return gradients[0].new_tensor(updates.clip_norm(gradients, math.inf))
         norm = get_total_norm(gradients)
         if math.isinf(norm):  # it may be the squares alone that are beyond the range
             norm = get_total_norm([gradient.double() for gradient in gradients]).to(norm.dtype)
@@ -100,6 +163,9 @@ class ClipNorm:
 
     def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
         parameters = list(parameters)
+        gradients = _gradients(parameters)
+        if updates.suited(gradients):
+            return gradients[0].new_tensor(updates.clip_norm(gradients, self.limit))
         norm = NoClip()(parameters)
         if not norm <= self.limit:  # below it the factor would be 1; NaN is not below
             clip_grads_with_norm_(parameters, self.limit, norm)

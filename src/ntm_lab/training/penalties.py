@@ -14,8 +14,8 @@ LOG_GUARD = 1e-12
 def entropy_bits(distribution: Tensor) -> Tensor:
     """−Σ_i p(i) log₂ p(i) of distributions (…, n) -> (…): 0 if all is on one place, log₂ n if uniform.
 
-    A weighting that sums to s < 1, as of a DNC whose write gate is half closed, is taken as it is: what is on no slot
-    adds nothing, so that its entropy is s times that of its shape plus −s log₂ s, and 0 where it is all 0.
+    A weighting that sums to s < 1, as in a DNC whose write gate is half closed, is not renormalised: the rest adds
+    nothing, so that its entropy is s times that of the normalised weighting plus −s log₂ s, and 0 if all weights are 0.
     """
     return -(distribution * torch.log2(distribution + LOG_GUARD)).sum(-1)
 
@@ -25,13 +25,13 @@ class Entropy:
 
     Each signal is a distribution or a weighting for every head, (B, T, heads, n), chosen by name or by kind. A penalty
     on the entropy of the weightings makes heads sharp; one on that of the distributions (an NTM's shifts, a DNC's read
-    modes) makes them decided where to go next, for rare inputs too. From the start of training it would freeze them
-    where they are: unless ``once_learned`` is false it waits until the task is learned, and then grows as the schedule
+    modes) makes them decided, for rare inputs too. From the start of training it would keep heads from moving:
+    unless ``once_learned`` is false it waits until the task is learned, and then grows as the schedule
     descends.
 
     Args:
         signals: names.
-        weight: bits of cost a bit of entropy.
+        weight: bits of cost per bit of entropy.
         once_learned: see above.
         kinds: ``weighting`` or ``distribution``: all signals of the model of these kinds, besides those named.
     """

@@ -1,1 +1,1 @@
-"""Trained models: how they are found, loaded and given away."""
+"""Trained models: how to find, load and share them."""

@@ -1,8 +1,8 @@
-"""A trained model that can be given away: a folder with its weights and its card.
+"""A trained model that can be shared: a folder with its weights and its card.
 
-``model.safetensors`` holds the weights in float32, ``card.json`` plain values: what the model is, the part of the
-config that builds it and its task, the other packages whose classes that names, the command that trained it, what
-training took, a test on fresh sequences, and the digest of the weights. Neither can hold code; `ntm_lab.zoo.trust` says
+``model.safetensors`` holds the weights in float32, ``card.json`` plain values: the kind of model, the part of the
+config that builds it and its task, the other packages whose classes it uses, the command that trained it, the length
+of training, a test on fresh sequences, and the digest of the weights. Neither can hold code; `ntm_lab.zoo.trust` says
 what a card may build.
 """
 
@@ -48,7 +48,7 @@ Card = dict[str, Any]
 
 
 def is_packaged(folder: Path) -> bool:
-    """Whether a folder holds a model that was given away, whole or not, rather than a run."""
+    """Whether a folder holds a shared model, complete or not, rather than a run."""
     return (folder / CARD).is_file() or (folder / WEIGHTS).is_file()
 
 
@@ -80,7 +80,7 @@ def make_card(config: Mapping[str, Any], results: Mapping[str, Any]) -> Card:
 def write(folder: Path, card: Card, weights: Mapping[str, Tensor]) -> None:
     """Write both files, the weights by the names of the model's ``state_dict``, their digest into the card.
 
-    Raises ValueError, before anything is written, for a card from which nobody could build the model.
+    Raises ValueError, before anything is written, for a card from which the model cannot be built.
     """
     check_card(folder, card, trust=[*card["packages"]])
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def write(folder: Path, card: Card, weights: Mapping[str, Tensor]) -> None:
 
 
 def read_card(folder: Path) -> Card:
-    """The card in a folder. To read it runs no code; `check_card` has to allow it before anything is built from it.
+    """The card in a folder. Reading runs no code; `check_card` must allow the card before anything is built from it.
 
     Raises FileNotFoundError if there is none, ValueError if it is damaged.
     """
@@ -110,7 +110,7 @@ def read_card(folder: Path) -> Card:
 
 
 def _damage(card: Any) -> str:
-    """What is wrong with a card; empty for a sound one, which has packages now if it is older than they are."""
+    """The faults of a card, empty for a sound one. An older card gets an empty entry for packages."""
     if not isinstance(card, dict):
         return "it is no mapping"
     card.setdefault("packages", {})
@@ -131,8 +131,8 @@ def _is_row(row: Any) -> bool:
 
 
 def check_card(folder: Path, card: Card, trust: str | Collection[str] = ()) -> None:
-    """ValueError for a card whose config might do more than build a task and a model, from classes of this package and
-    of those that are trusted."""
+    """Raise ValueError for a card whose config might do more than build a task and a model from classes of this package
+    and of trusted ones."""
     try:
         check([card["config"][part] for part in PARTS], trust)
     except (ValueError, RecursionError) as error:
@@ -149,7 +149,7 @@ def read_weights(folder: Path, card: Card) -> dict[str, Tensor]:
         raise ValueError(f"{folder}: its {WEIGHTS} is damaged, it is not the file that its {CARD} was written with")
     try:
         return modern_weights(load(content))
-    except Exception as error:  # what is damaged may raise anything
+    except Exception as error:  # a damaged file may raise anything
         raise ValueError(shortened(f"{folder}: its {WEIGHTS} is damaged ({error})")) from error
 
 

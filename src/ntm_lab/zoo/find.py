@@ -1,4 +1,4 @@
-"""Where a trained model is, and what is in it: the models of the package, those given away, and runs."""
+"""Finding and loading trained models: those of the package, shared ones, and runs."""
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -36,10 +36,10 @@ Config = dict[str, Any]
 
 
 class Trained(NamedTuple):
-    """A trained model, and what it was trained on."""
+    """A trained model with its task and config."""
 
     folder: Path
-    config: Config  # of a model with a card: its ``choices``, ``task`` and ``model`` only
+    config: Config  # for a model with a card: its ``choices``, ``task`` and ``model`` only
     task: Task
     model: SequenceModel
 
@@ -57,14 +57,13 @@ def find(source: str | Path, slots: int | None = None, trust: str | Collection[s
 
     Args:
         source: a run's folder, the name of a model that comes with the package (`ntm-lab models` lists them;
-            ``"copy-ntm"`` is the best of all controllers), or the folder of a model that was given away. The last two
+            ``"copy-ntm"`` is the best of all controllers), or the folder of a shared model. The last two
             can hold no code; a run's config may name any class of yours, so take runs only from people you trust.
         slots: another number of memory slots than it was trained with, where its initial state allows it.
-        trust: other packages whose classes a model that was given away may be made of, such as ``("their_package",)``.
+        trust: other packages whose classes a shared model may use, such as ``("their_package",)``.
 
-    Raises FileNotFoundError if there is no such thing or a part of it is missing; ValueError if a part of it is
-    damaged, if it is made of classes of a package that is not trusted or not installed, or if the slots cannot be
-    changed.
+    Raises FileNotFoundError if it does not exist or a part of it is missing; ValueError if a part is damaged, if it
+    uses classes of a package that is not trusted or not installed, or if the slots cannot be changed.
     """
     folder = locate(source)
     packaged = is_packaged(folder)
@@ -76,7 +75,7 @@ def find(source: str | Path, slots: int | None = None, trust: str | Collection[s
         task, make_model = (build(config[part], trust) if packaged else instantiate(config[part]) for part in PARTS)
         check_fits({part: config[part] for part in PARTS}, task, make_model)
         model: SequenceModel = make_model(task.input_size, task.output_size)
-    except Exception as error:  # what is built from other people's values may raise anything
+    except Exception as error:  # constructors may raise anything for unknown values
         cause = " ".join(str(error.__cause__ or error).split())
         raise ValueError(shortened(f"{folder}: no model can be built from its config ({cause})")) from error
     unlike = differing(model.state_dict(), weights)
@@ -89,7 +88,7 @@ def find(source: str | Path, slots: int | None = None, trust: str | Collection[s
 
 
 def locate(source: str | Path) -> Path:
-    """The folder of a trained model: that of the name, if it is one of this package's, or else the one given.
+    """The folder of a trained model: that of a name of this package's models, or else the given one.
 
     A `Path`, and a string such as ``"./copy-ntm"``, is always a folder.
 
@@ -101,7 +100,7 @@ def locate(source: str | Path) -> Path:
         name = short.get(source, source)
         if name in known:
             return shipped.FOLDER / name
-    with suppress(OSError):  # such as of a name that is too long for a file
+    with suppress(OSError):  # such as for a name that is too long for a file
         if Path(source).is_dir():
             return Path(source)
     raise FileNotFoundError(
@@ -111,8 +110,8 @@ def locate(source: str | Path) -> Path:
 
 
 def card_of(trained: Trained) -> Card:
-    """The card of a trained model: that which came with it, or one made from the results of a run that has ended;
-    without the digest of the weights, which belongs to a file.
+    """The card of a trained model: its own, or one made from the results of a run that has ended; without the digest of
+    the weights, which belongs to a file.
 
     Raises FileNotFoundError if the run has not ended, ValueError if no card can be made of its files.
     """
@@ -128,7 +127,7 @@ def card_of(trained: Trained) -> Card:
 
 
 def give_away(source: str | Path, folder: str | Path) -> Path:
-    """Write the weights and the card of a trained model, such as a run's, into a folder, which `load` takes as well.
+    """Write the weights and the card of a trained model, such as a run's, into a folder that `load` accepts.
 
     Raises FileNotFoundError and ValueError as `find` and `card_of` do.
     """

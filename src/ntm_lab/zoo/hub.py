@@ -39,8 +39,8 @@ class HubModel(SequenceModel, PyTorchModelHubMixin, library_name="ntm_lab", mode
         model.save_pretrained("folder")                # with push_to_hub=True also to the Hub
         model = HubModel.from_pretrained("folder")     # or from the Hub: "owner/name"
 
-    The folder holds the weights and the card (`ntm_lab.zoo.card`), and `ntm_lab.load` takes it too. The weights are
-    saved as they are at that time; the card describes those that were found. `from_pretrained` takes the ``trust`` of
+    The folder holds the weights and the card (`ntm_lab.zoo.card`), and `ntm_lab.load` accepts it too. The current
+    weights are saved; the card describes those that were found. `from_pretrained` takes the ``trust`` of
     `find` for a model whose card names classes of other packages.
 
     Raises FileNotFoundError and ValueError as `find` and `card_of` do.
@@ -93,5 +93,5 @@ class HubModel(SequenceModel, PyTorchModelHubMixin, library_name="ntm_lab", mode
         folder = Path(model_id)
         if not folder.is_dir():
             folder = Path(snapshot_download(model_id, allow_patterns=[CARD, WEIGHTS], **where))
-        read_card(folder)  # there has to be one: a run, which could hold code, is not taken from here
+        read_card(folder)  # a card is required: a run, which could hold code, is not loaded from here
         return cls(find(folder, trust=trust))

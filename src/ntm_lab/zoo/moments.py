@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -9,14 +10,18 @@ from safetensors.torch import load_file
 from ntm_lab.runs.resume import differing
 from ntm_lab.training.callbacks.moments import FOLDER
 from ntm_lab.types import SequenceModel
-from ntm_lab.zoo.find import Trained
+from ntm_lab.zoo.find import Trained, find
 
 
-def moments(trained: Trained, most: int = 8) -> Iterator[tuple[int, SequenceModel]]:
-    """The model as it was after so many sequences, from the earliest on; at most ``most``, evenly chosen.
+def moments(source: Trained | str | Path, most: int = 8) -> Iterator[tuple[int, SequenceModel]]:
+    """The number of sequences and the model after them, the earliest first; at most ``most``, evenly chosen.
 
-    Raises ValueError for a file that is damaged or of another model.
+    Args:
+        source: a trained model, or where `find` finds one, such as a run's ``folder``.
+
+    Raises ValueError for a file that is damaged or of another model, and as `find` does.
     """
+    trained = source if isinstance(source, Trained) else find(source)
     paths = sorted((trained.folder / FOLDER).glob("*.safetensors"))
     last, count = len(paths) - 1, min(most, len(paths))
     for path in [paths[round(place * last / max(1, count - 1))] for place in range(count)]:

@@ -1,4 +1,4 @@
-"""The trained models that come with the package: their names, and which of them are the best."""
+"""The trained models that come with the package, and the best ones among them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ def cards() -> dict[str, Card]:
 
 
 def best(known: Mapping[str, Card]) -> dict[str, str]:
-    """Which is the best of all controllers, by task and model: ``{"copy-ntm": "copy-ntm-lstm", …}``.
+    """The model with the best controller, by task and model: ``{"copy-ntm": "copy-ntm-lstm", …}``.
 
     The best has the fewest errors at the hardest difficulty that all of them were tested at (at its own hardest where
     there is none), or the least cost where even the perfect answer has one; the cost decides a tie.

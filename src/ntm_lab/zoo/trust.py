@@ -1,4 +1,4 @@
-"""Which classes a card may name, and building them: a card can reach nothing else.
+"""The classes that a card may name, and how to build them: a card can reach nothing else.
 
 A card holds plain values. A mapping with ``_target_`` stands for an object of that class, with ``_partial_: true`` for
 the class with these arguments, to be called later. Classes of this package are looked up in a table (`OWN`); those of
@@ -18,11 +18,11 @@ from torch import nn
 
 from ntm_lab import nn as models
 from ntm_lab import tasks
-from ntm_lab.nn import contents, controllers, encoders, weightings
+from ntm_lab.nn import contents, controllers, encoders, image_encoders, weightings
 from ntm_lab.tasks import images
 from ntm_lab.types import Task
 
-ROOMS: tuple[ModuleType, ...] = (tasks, images, models, controllers, encoders, contents, weightings)
+ROOMS: tuple[ModuleType, ...] = (tasks, images, models, controllers, encoders, image_encoders, contents, weightings)
 OWN: dict[str, Any] = {f"{room.__name__}.{name}": getattr(room, name) for room in ROOMS for name in room.__all__}
 TARGET, PARTIAL = "_target_", "_partial_"
 PATH = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+", re.ASCII)  # no part of it begins with an underscore
@@ -34,9 +34,9 @@ def names(trust: str | Collection[str]) -> tuple[str, ...]:
 
 
 def check(node: Any, trust: str | Collection[str] = ()) -> None:
-    """ValueError for a node that might do more than build objects of allowed classes from plain values.
+    """Raise ValueError for a node that might do more than build objects of allowed classes from plain values.
 
-    To look only at the beginning of a ``_target_`` would not do: ``ntm_lab.training.checkpoints.os.system`` is a shell.
+    A check of the beginning of a ``_target_`` is not enough: ``ntm_lab.training.checkpoints.os.system`` is a shell.
     An interpolation ``${…}`` could read the environment.
     """
     for target in targets(node):
@@ -49,7 +49,7 @@ def check(node: Any, trust: str | Collection[str] = ()) -> None:
 
 
 def build(node: Any, trust: str | Collection[str] = ()) -> Any:
-    """What a checked node stands for."""
+    """The object that a checked node describes."""
     if isinstance(node, list):
         return [build(part, trust) for part in node]
     if not isinstance(node, Mapping):
@@ -110,20 +110,20 @@ def _foreign(target: str, package: str) -> type:
 
 
 def packages(node: Any) -> dict[str, str]:
-    """What has to be installed, and trusted, to build a node: the versions here of other packages, by name.
+    """The other packages that must be installed, and trusted, to build a node, with their installed versions.
 
-    Raises ValueError for a class of a package that is not installed: nobody else could load it.
+    Raises ValueError for a class of a package that is not installed: nobody else could load the model.
     """
     foreign = {target.partition(".")[0] for target in targets(node) if isinstance(target, str)} - {"ntm_lab"}
     known = packages_distributions() if foreign else {}
     needed = {}
     for package in sorted(foreign - sys.stdlib_module_names):
-        distribution = known.get(package, [package])[0]  # an editable install does not tell its modules
+        distribution = known.get(package, [package])[0]  # an editable install does not list its modules
         try:
             needed[package] = version(distribution)
         except PackageNotFoundError as error:
             raise ValueError(
-                f"the package {package}, whose classes the model is made of, is not installed, so that nobody else "
+                f"the package {package}, whose classes the model uses, is not installed, so that nobody else "
                 "could load it: make it installable, and pip install it"
             ) from error
     return needed

@@ -104,7 +104,7 @@ GOOD, STRAYING, WRONG = (1.0, 0.995), (1.0, 0.9), (0.99, 1.0)
 def test_verdicts(seeds: list[tuple[float, float]], outcome: str) -> None:
     verdict = figure1.judge(made(**{str(seed): shares for seed, shares in enumerate(seeds)}))
     assert verdict.outcome == outcome
-    assert f"Of {len(seeds)} seeds {seeds.count(GOOD)} " in verdict.sentence
+    assert f"{seeds.count(GOOD)} of {len(seeds)} seeds " in verdict.sentence
 
 
 @pytest.fixture(scope="module")
@@ -128,17 +128,16 @@ def test_a_tiny_run_has_all_signals_of_one_sequence(measured: pd.DataFrame) -> N
     assert figure1.summarise(measured)["exact sequences"].tolist() == ["0%"]
 
 
-def test_panels_share_time_and_show_the_phases(measured: pd.DataFrame) -> None:
+def test_the_picture_tells_whose_copy_it_is_and_how_it_went(measured: pd.DataFrame) -> None:
     figure = figure1.draw(measured)
-    panels = [axes for axes in figure.axes if axes.get_images() and axes.get_label() != "<colorbar>"]
-    assert [axes.get_title("left") for axes in panels] == [
-        *("input", "target", "output where it is scored", "vectors written (add)", "vectors read"),
-        *("write weighting", "read weighting", "memory at the end"),
-    ]
-    assert {axes.get_xlim() for axes in panels[:-1]} == {(-0.5, 40.5)}
-    assert all(axes.lines[0].get_xdata()[0] == 20.5 for axes in panels[:-1])
-    assert [text.get_text() for text in panels[0].texts] == ["hears and stores", "recalls"]
-    assert figure.get_suptitle().startswith("seed 0, the median of 1 by time to solve: ")
-    wrong = int(figure.get_suptitle().split(": ")[1].split()[0])
-    output, target = (panels[place].get_images()[0].get_array().T[21:] for place in (2, 1))
-    assert wrong == ((output > 0.5) != (target > 0.5)).sum() > 0
+    panels = {axes.get_title("left"): axes for axes in figure.axes}
+    assert {"input", "output", "vectors written", "vectors read", "write weighting", "read weighting"} < panels.keys()
+    assert all(panels[title].get_xlim() == (-0.5, 40.5) for title in ("input", "output", "read weighting"))
+    assert [text.get_text() for text in panels["input"].texts] == ["listens", "answers"]
+    assert figure.texts[-1].get_text().startswith("seed 0, the median of 1 by time to solve")
+    output, target = (
+        measured[measured["signal"] == name].set_index(["step", "row"])["value"] for name in ("output", "target")
+    )
+    both = pd.concat([output, target], axis=1).fillna(0)
+    wrong = int(((both > 0.5).nunique(axis=1) > 1).sum())
+    assert wrong > 0 and figure.get_suptitle() == f"copy · NTM · {wrong} of 80 bits wrong"

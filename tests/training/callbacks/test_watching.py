@@ -6,17 +6,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ntm_lab.runs.run import Run
 from ntm_lab.training.callbacks import ProgressBar
-from ntm_lab.training.callbacks.pictures import Picture, Pictures, drawn
+from ntm_lab.training.callbacks.pictures import CARD, Picture, Pictures, as_shown, drawn
 
 
 @pytest.mark.parametrize("model", ["ntm", "lstm"])
@@ -45,7 +45,7 @@ def pictures_of(run: Run) -> Pictures:
 
 
 def test_a_picture_comes_every_so_many_validations(run: Run) -> None:
-    """From another process, into the folder and to TensorBoard, where each stays."""
+    """From another process, into the folder and, as large as is shown, to TensorBoard, where each stays."""
     pictures = pictures_of(run)
     draw, titles = pictures.draw, []
 
@@ -58,9 +58,11 @@ def test_a_picture_comes_every_so_many_validations(run: Run) -> None:
     assert [title.split(" after ")[1].split()[0] for title in titles] == ["12", "24"]
     shown = EventAccumulator(str(run.folder)).Reload().Images("episode")
     assert [image.step for image in shown] == [12, 24]
-    first, last = (plt.imread(BytesIO(image.encoded_image_string)) for image in shown)
-    newest = plt.imread(run.folder / "episode.png")[..., :3]
-    assert np.array_equal(last, newest) and not np.array_equal(first, newest)
+    first, last = (np.asarray(Image.open(BytesIO(image.encoded_image_string))) for image in shown)
+    with Image.open(run.folder / "episode.png") as newest:
+        assert newest.width == 1600 and last.shape[1] == CARD[0]
+        whole = np.asarray(as_shown(newest.convert("RGB")))
+    assert np.array_equal(last, whole) and not np.array_equal(first, whole)
 
 
 class Broken:

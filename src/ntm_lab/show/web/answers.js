@@ -27,6 +27,7 @@ const KINDS = {
       parts(logits, k).flatMap((part, i) => (argmax(part) === target[i] ? [] : [i * k + argmax(part)])),
     cost: (logits, target) =>
       parts(logits, k).reduce((sum, part, i) => sum - Math.log2(softmax(part)[target[i]]), 0),
+    best: (logits) => [argmax(logits), Math.max(...softmax(logits))], // of a single symbol, with its probability
   }),
   reals: () => ({
     noun: "numbers",

@@ -36,12 +36,15 @@ export class Lanes {
     const { laid, recording, slots, answer } = this.scene;
     const lanes = [];
     if (laid.image) lanes.push({ kind: "images", title: "image", rows: 1, least: clamp(this.column / rem(), 2, 4) });
-    lanes.push({ kind: "input", title: laid.image ? "told" : "input", rows: this.inputChannels().length });
+    const places = Math.max(...(laid.places ?? []).map(({ length }) => length));
+    if (laid.vocabulary) lanes.push({ kind: "words", title: "input", rows: 1, least: !sizeIn(this.column) ? 1.2 : places > 1 ? 14 : 5 });
+    else lanes.push({ kind: "input", title: laid.image ? "told" : "input", rows: this.inputChannels().length });
     if (recording.machine.hasMemory) {
       lanes.push({ kind: "weighting", which: "write", title: "write", rows: slots.length, heat: true });
       lanes.push({ kind: "weighting", which: "read", title: "read", rows: slots.length, heat: true });
     } else lanes.push({ kind: "hidden", title: "state", rows: recording.steps[0].signals.hidden[0].length, heat: true });
     if (laid.optimum) lanes.push({ kind: "curve", title: "P(1)", rows: 1, least: 6 });
+    else if (laid.vocabulary) lanes.push({ kind: "replies", title: "output", rows: 1, least: 5 });
     else {
       lanes.push({ kind: "output", title: "output", rows: answer.image(recording.steps[0].logits).length });
       if (answer.kind !== "symbols") lanes.push({ kind: "target", title: "target", rows: answer.wanted(laid.targets[0]).length });
@@ -51,7 +54,7 @@ export class Lanes {
 
   inputChannels() {
     const { laid } = this.scene;
-    return range(laid.channels.length).slice(laid.image?.pixels ?? 0);
+    return range(laid.channels.length).slice(laid.image?.pixels ?? 0); // of words none
   }
 
   x(step) {
@@ -131,7 +134,9 @@ export class Lanes {
   // From the step that wrote a slot, down to the step that reads it, and on to the answer.
   path(context, { from, to, slot, share }) {
     const find = (wanted) => this.lanes.find((lane) => lane.kind === wanted || lane.which === wanted);
-    const [input, write, read, output] = [find("images") ?? find("input"), find("write"), find("read"), find("output") ?? find("curve")];
+    const input = find("images") ?? find("input") ?? find("words");
+    const output = find("output") ?? find("curve") ?? find("replies");
+    const [write, read] = [find("write"), find("read")];
     const row = this.scene.slots.indexOf(slot);
     if (row < 0 || !write || !read) return;
     const [x0, x1] = [this.x(from + 0.5), this.x(to + 0.5)];
@@ -194,7 +199,7 @@ export class Lanes {
       const channel = paintable ? this.inputChannels()[row] : null;
       if (channel !== null && `${step} ${channel}` !== this.last) this.on.paint(step, channel);
       this.last = `${step} ${channel}`;
-    } else this.on.hover(lane && ["output", "read", "curve"].includes(lane.which ?? lane.kind) ? step : null);
+    } else this.on.hover(lane && ["output", "read", "curve", "replies"].includes(lane.which ?? lane.kind) ? step : null);
   }
 }
 
@@ -234,6 +239,27 @@ const DRAW = {
         if (!/^(bit|channel|label)\b/.test(name) || name === "bit")
           drawText(context, name, this.left - 8, lane.top + (row + 0.5) * lane.row, { align: "right", size: 0.64 });
       });
+  },
+
+  words(context, lane) {
+    const { laid } = this.scene;
+    laid.said.forEach((said, step) => {
+      const ends = /^[.?]$/.test(said.at(-1)) ? 0.3 : 0; // of a sentence, where there is no room for words
+      this.cell(context, step, lane, 0, laid.mask[step] ? tint("plus", 0.2) : tint("ink", sizeIn(this.column) ? 0 : ends));
+      upright(context, said.join(" "), this.x(step), lane, this.column, "ink");
+    });
+  },
+
+  replies(context, lane) {
+    const { recording, laid, answer, known } = this.scene;
+    recording.steps.forEach(({ logits }, step) => {
+      if (!laid.mask[step]) return;
+      const [word] = answer.best(logits);
+      const wrong = known && word !== laid.targets[step][0];
+      this.cell(context, step, lane, 0, wrong ? colour("wrong", 0.25) : tint("plus", known ? 0.25 : 0));
+      const text = `${wrong ? "✗ " : ""}${laid.vocabulary[word]}`;
+      upright(context, text, this.x(step), lane, Math.max(this.column, 0.8 * rem()), wrong ? "wrong" : "ink", 700);
+    });
   },
 
   images(context, lane) {
@@ -327,6 +353,27 @@ const DRAW = {
     drawText(context, "best", this.x(this.steps) - 4, lane.top + lane.height + 6, { name: "plus", align: "right", size: 0.7 });
   },
 };
+
+// The size of upright text in columns of this width, in rem; 0 where it could not be read.
+function sizeIn(column) {
+  const size = Math.min(0.75, (0.85 * column) / rem());
+  return size < 0.42 ? 0 : size;
+}
+
+// Text that is read from below, as large as the lane allows; left out where columns are too narrow.
+function upright(context, text, x, lane, column, name, weight = 400) {
+  if (!sizeIn(column)) return;
+  context.save();
+  context.font = `${weight} ${rem()}px ${getComputedStyle(document.body).fontFamily}`;
+  const size = Math.min(sizeIn(column), Math.max(0.5, (lane.height - 6) / context.measureText(text).width));
+  context.beginPath();
+  context.rect(x - 0.2 * rem(), lane.top, column + 0.4 * rem(), lane.height);
+  context.clip();
+  context.translate(x + column / 2, lane.top + lane.height - 3);
+  context.rotate(-Math.PI / 2);
+  drawText(context, text, 0, 0, { name, size, weight });
+  context.restore();
+}
 
 function cross(context, x, y, width, height, blamed) {
   if (width < 5 || height < 5) return;

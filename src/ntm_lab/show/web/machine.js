@@ -17,21 +17,29 @@ const BOUNDS = {
   softmax,
 };
 
-// Tensors come as {shape, base64}, little-endian float32, or as {shape, bytes, scale}, whole numbers to be divided by it.
-export function decode(node) {
-  if (Array.isArray(node)) return node.map(decode);
+// Tensors come as {shape, base64} or {shape, at}, a place in the block of all numbers: float32, the lowest bytes of all
+// numbers first; or with a scale bytes, to be divided by it. ntm_lab/show/numbers.py.
+export function decode(node, block = null) {
+  if (Array.isArray(node)) return node.map((part) => decode(part, block));
   if (node === null || typeof node !== "object") return node;
-  const text = node.base64 ?? node.bytes;
-  if (typeof text === "string") {
-    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-    const view = new DataView(bytes.buffer);
-    const float = (_, i) => view.getFloat32(4 * i, true);
-    const data = node.scale
-      ? Float32Array.from(bytes, (byte) => byte / node.scale)
-      : Float32Array.from({ length: bytes.length / 4 }, float);
-    return { shape: node.shape, data };
-  }
-  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, decode(value)]));
+  const { shape, scale, base64, at } = node;
+  if (base64 === undefined && at === undefined)
+    return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, decode(value, block)]));
+  const count = shape.reduce((product, size) => product * size, 1);
+  const bytes = base64 === undefined ? block.subarray(at) : bytesOf(base64);
+  if (scale) return { shape, data: Float32Array.from(bytes.subarray(0, count), (byte) => byte / scale) };
+  const words = Uint32Array.from({ length: count }, (_, i) =>
+    bytes[i] | (bytes[count + i] << 8) | (bytes[2 * count + i] << 16) | (bytes[3 * count + i] << 24),
+  );
+  return { shape, data: new Float32Array(words.buffer) };
+}
+
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+
+// The block of all numbers, from base64 of its zlib form.
+export async function inflated(base64) {
+  const stream = new Blob([bytesOf(base64)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 // What a controller emits, as the fields of the heads: group by group, head by head, field by field.
@@ -110,7 +118,7 @@ export class Machine {
 
   // Logits, signals and the state after one step. `silent` lists the heads that return, or write, nothing.
   step(given, state, silent = { read: [], write: [] }) {
-    const inputs = this.encoder ? linear(this.encoder, null, given) : given;
+    const inputs = this.encoder ? embed(this.encoder, given) : given;
     if (!this.hasMemory) {
       const [output, after] = control(this.controller, inputs, state.controller);
       return { logits: linear(this.output.weight, this.output.bias, output), signals: { hidden: [output] }, state: { controller: after } };
@@ -123,6 +131,18 @@ export class Machine {
     const logits = linear(this.output.weight, this.output.bias, join(hidden, ...reads));
     return { logits, signals: { ...heads, ...signals, reads }, state: { controller: after, access, reads }, ...rest };
   }
+}
+
+// The sum over places of mask ∘ embedding of the word there; ntm_lab/nn/encoders.py.
+function embed({ embedding, masks }, given) {
+  const [size, words] = embedding.shape;
+  const sum = vector(size);
+  given.forEach((value, at) => {
+    if (!value) return; // nearly all are 0
+    const [place, word] = [Math.floor(at / words), at % words];
+    for (let i = 0; i < size; i++) sum[i] += value * embedding.data[i * words + word] * (masks ? masks.data[place * size + i] : 1);
+  });
+  return sum;
 }
 
 const rowsOf = (value) => (value ? rows(value) : []);

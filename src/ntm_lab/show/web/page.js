@@ -4,25 +4,26 @@ import { answerOf, score } from "./answers.js";
 import { colour, fit, readColours, tint } from "./colours.js";
 import { Grid } from "./grid.js";
 import { Lanes } from "./lanes.js";
-import { decode, Machine } from "./machine.js";
+import { decode, inflated, Machine } from "./machine.js";
 import { clamp, range, seeded, shuffled } from "./numbers.js";
 import { ABLATIONS, NO_CHANGE, Recording, slotsInUse, sources } from "./recording.js";
 import { Stages } from "./stages.js";
+import { Story } from "./story.js";
 import { taskOf, turned } from "./tasks.js";
 import { narrate, round } from "./words.js";
 
 const find = (selector) => document.querySelector(selector);
-const shown = decode(JSON.parse(find("#shown").textContent));
+const shown = decode(JSON.parse(find("#shown").textContent), await inflated(find("#numbers").textContent));
 const task = taskOf(shown.task);
 const answer = answerOf(shown.task.answer);
 // A model has one description, or several of its training, the last of which is the trained one.
 const models = shown.models.map((model) => ({ ...model, machines: model.moments.map((moment) => new Machine(moment.model)) }));
 const SPEEDS = [1, 2, 4, 8, 16, 32, 64]; // steps a second
 
-// Everything that a link remembers. `painted` are the cells turned over since the content was drawn, `edits` changes of the
-// memory; `from` is the step at which something is broken, null for the first answer.
+// Everything that a link remembers. `painted` are the cells turned over, or given another word, since the content was drawn,
+// `edits` changes of the memory; `from` is the step at which something is broken, null for the first answer.
 const START = {
-  ...Object.fromEntries(Object.entries(task.axes).map(([name, axis]) => [name, shown.difficulty[name] ?? axis.high])),
+  ...Object.fromEntries(Object.entries(task.axes).map(([name, axis]) => [name, shown.difficulty[name] ?? axis.start ?? axis.high])),
   seed: shown.seed,
   slots: 0, // as many as the sequence needs
   step: -1, // the first answer
@@ -82,8 +83,8 @@ const editsOf = () =>
 function content() {
   let drawn = task.draw(difficulty(), seeded(state.seed));
   if (state.asked >= 0 && task.ask) drawn = task.ask(drawn, difficulty(), state.asked);
-  for (const [row, column] of numbersOf(state.painted))
-    if (drawn.cells[row]?.[column] !== undefined) drawn.cells[row][column] = turned(drawn.cells[row][column]);
+  for (const [row, column, value] of numbersOf(state.painted))
+    if (drawn.cells[row]?.[column] !== undefined) drawn.cells[row][column] = value ?? turned(drawn.cells[row][column]);
   return drawn;
 }
 
@@ -118,7 +119,7 @@ const isBroken = () => state.broken !== "intact" || state.silent !== "" || state
 // Run all models that are shown; whatever may have changed.
 function rebuild() {
   const laid = task.layout(content(), difficulty());
-  const known = shown.task.kind !== "examples" || !state.painted;
+  const known = !["examples", "Babi"].includes(shown.task.kind) || !state.painted;
   const visible = state.compare ? models : models.slice(0, 1);
   scenes = visible.map((model) => {
     const machine = model.machines[momentOf(model)];
@@ -174,9 +175,10 @@ function build() {
     place.append(element);
     const over = element.querySelector(".over");
     over.setAttribute("aria-label", "Time line. Left and right go through time; up and down choose an input, Enter turns it over.");
-    over.addEventListener("focus", () => over.matches(":focus-visible") && ((cursor = 0), redraw()));
+    over.addEventListener("focus", () => over.matches(":focus-visible") && ((cursor = lines[0].lanes.inputChannels()[0] ?? null), redraw()));
     over.addEventListener("blur", () => ((cursor = null), redraw()));
-    lines.push({ element, lanes: new Lanes(element.querySelector(".base"), over, { seek, hover, paint }) });
+    const story = new Story(element.querySelector(".story"), { seek, write: exchange });
+    lines.push({ element, story, lanes: new Lanes(element.querySelector(".base"), over, { seek, hover, paint }) });
   }
   const [{ machine, laid }] = scenes;
   document.body.classList.toggle("two", scenes.length > 1);
@@ -272,10 +274,11 @@ function axes() {
 function redraw() {
   readColours();
   scenes.forEach((scene, index) => {
-    const { element, lanes } = lines[index];
+    const { element, lanes, story } = lines[index];
+    story.draw(scene);
     lanes.draw(scene);
     element.querySelector("h2").textContent = scene.model.name || kindOf(scene);
-    element.querySelector(".kind").textContent = [...(scene.model.name ? [kindOf(scene)] : []), ...trainedOn(scene)].join(" · ");
+    element.querySelector(".kind").textContent = [...(scene.model.name ? [kindOf(scene)] : []), ...trainedOn(scene), ...(shown.rounded ? ["weights rounded"] : [])].join(" · ");
     element.querySelector(".base").setAttribute("aria-label", `${kindOf(scene)}: input, weightings and output over time`);
     scoreInto(element.querySelector(".score"), scene);
   });
@@ -297,14 +300,14 @@ function scoreInto(place, { laid, known, recording }) {
   const { wrong, asked, knowable, wrongKnowable, cost, optimum } = score(answer, laid, recording.logits);
   const bits = (value) => (value < 10 ? value.toFixed(2) : value.toFixed(0));
   place.className = "score";
-  if (!known) place.innerHTML = "<small>painted: nobody here knows the answer</small>";
+  if (!known) place.innerHTML = "<small>changed: the page does not know the answer</small>";
   else if (answer.kind === "reals") place.innerHTML = `<b>${round(cost, 3)}</b> squared error`;
   else if (optimum !== null)
     place.innerHTML = `<b>${bits(Math.abs(cost - optimum))}</b> bits ${cost < optimum ? "below" : "above"} the optimum of ${bits(optimum)} <small>· ${wrong} of ${asked} wrong</small>`;
   else {
     place.classList.add(wrongKnowable ? "bad" : "good");
     const seen = laid.knowable ? ` once seen <small>· ${wrong - wrongKnowable} of ${asked - knowable} first looks</small>` : "";
-    place.innerHTML = `<b>${wrongKnowable}</b> of ${knowable} ${answer.noun} wrong${seen} <small>· cost ${bits(cost)} bits</small>`;
+    place.innerHTML = `<b>${wrongKnowable}</b> of ${knowable} ${task.noun ?? answer.noun} wrong${seen} <small>· cost ${bits(cost)} bits</small>`;
   }
   if (isBroken()) lost(wrong, asked);
 }
@@ -325,6 +328,7 @@ function follow() {
     const found = laid.mask[focus] ? sources(recording, focus) : [];
     const paths = found.map(({ slot, step: from, share }) => ({ from, to: focus, slot, share }));
     lines[index].lanes.mark({ step: at, paths, cursor: index === 0 ? cursor : null });
+    lines[index].story.mark(at, found.map(({ step: from }) => from));
   });
   const [scene] = scenes;
   const detail = scene.recording.at(at);
@@ -404,6 +408,13 @@ function paint(at, channel) {
   const painted = state.painted ? state.painted.split("_") : [];
   set({ painted: (painted.includes(name) ? painted.filter((other) => other !== name) : [...painted, name]).join("_") });
   return true;
+}
+
+// Put another word at a place of a step.
+function exchange(at, place, number) {
+  const name = `${at}.${place}`;
+  const others = state.painted ? state.painted.split("_").filter((other) => !other.startsWith(`${name}.`)) : [];
+  set({ painted: [...others, `${name}.${number}`].join("_") });
 }
 
 function edit(changes) {
@@ -508,7 +519,7 @@ function key(event) {
   if (target.matches("input, select") && (isArrow || event.key === " ")) return undefined;
   if (target.matches("button") && (event.key === " " || event.key === "Enter")) return undefined;
   if (target.matches(".over") && cursor === null && event.key === "Enter") {
-    [cursor] = lines[0].lanes.inputChannels();
+    cursor = lines[0].lanes.inputChannels()[0] ?? null;
     return follow();
   }
   if (target.matches(".over") && cursor !== null && ["ArrowUp", "ArrowDown", "Enter"].includes(event.key)) {
@@ -582,3 +593,4 @@ buttons(
 pace(speed);
 listen();
 rebuild();
+document.body.removeAttribute("aria-busy");

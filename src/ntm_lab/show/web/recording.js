@@ -4,7 +4,7 @@ import { range } from "./numbers.js";
 
 const KEPT_EVERY = 32; // steps between two states that are kept; what lies between is computed again when it is looked at
 
-// What may be taken away, by the names of ntm_lab.evaluation.ABLATIONS, from the step `from` on.
+// What may be taken away, by names of ntm_lab.evaluation.ABLATIONS, from the step `from` on.
 export const ABLATIONS = {
   intact: {},
   "reads zeroed": { silentReads: true },

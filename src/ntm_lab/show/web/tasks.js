@@ -10,7 +10,8 @@
 //   cell(t, channel)  which of content.cells an input shows, [row, column] or null; those can be painted
 //
 // and where it makes sense `asks(t)`, whether a press at this step asks for something else; `knowable(t)`, whether the
-// answer can be known; `optimum(t)`, the best probability of a 1.
+// answer can be known; `optimum(t)`, the best probability of a 1; `vocabulary`, with the words `said` at every step and
+// their `places` among content.cells, if inputs and answers are words.
 
 import { range, rows, shuffled } from "./numbers.js";
 
@@ -206,6 +207,7 @@ function oneShot({ labels, pool }, ranges) {
   };
   return {
     title: "One-shot learning",
+    noun: "labels",
     words: "Name each image; its label comes one step later, so that each class must be remembered after a single look.",
     axes: { ways: axis(ranges.ways, Math.min(labels, ways), 2), shots: axis(ranges.shots, shots) },
     draw(difficulty, random) {
@@ -236,12 +238,39 @@ function oneShot({ labels, pool }, ranges) {
   };
 }
 
+// Stories that were drawn in Python. Content are the numbers of words, a row for each step, 0 for none.
+function babi({ words, asked, stories }) {
+  const spoken = (row) => [...row].filter((number) => number > 0).map((number) => words[number - 1]);
+  return {
+    title: "bAbI",
+    words: "Hear a story, and answer the questions about it. Each word can be exchanged for another.",
+    noun: "words",
+    axes: { story: { ...axis([1, stories.length], stories.length), start: 1 } },
+    draw: ({ story }) => ({ cells: rows(stories[story - 1].words).map((row) => [...row]) }),
+    layout({ cells }, { story }) {
+      const { targets, mask, task } = stories[story - 1];
+      return {
+        inputs: cells.map((row) => row.flatMap((number) => words.map((_, word) => Number(word === number - 1)))),
+        targets,
+        mask,
+        channels: [],
+        phases: [{ from: 0, name: `task ${task}` }],
+        cell: () => null,
+        vocabulary: words,
+        asked,
+        said: cells.map(spoken),
+        places: cells.map((row) => [...row].flatMap((number, place) => (number > 0 ? [place] : []))),
+      };
+    },
+  };
+}
+
 // Sequences that were drawn in Python, for any other task: shown and painted, though nobody here knows other answers.
 function examples({ title, examples: drawn }) {
   return {
     title,
     words: "",
-    axes: { example: axis([1, drawn.length], drawn.length) },
+    axes: { example: { ...axis([1, drawn.length], drawn.length), start: 1 } },
     draw: ({ example }) => ({ cells: rows(drawn[example - 1].inputs).map((row) => [...row]) }),
     layout({ cells }, { example }) {
       const { targets, mask, words } = drawn[example - 1];
@@ -258,7 +287,7 @@ function examples({ title, examples: drawn }) {
   };
 }
 
-const TASKS = { Copy: copy, RepeatCopy: repeatCopy, AssociativeRecall: associativeRecall, NGrams: ngrams, Sort: sort, OneShot: oneShot };
+const TASKS = { Copy: copy, RepeatCopy: repeatCopy, AssociativeRecall: associativeRecall, NGrams: ngrams, Sort: sort, OneShot: oneShot, Babi: babi };
 
 export const taskOf = ({ kind, settings, ranges }) => (TASKS[kind] ?? examples)(settings, ranges);
 

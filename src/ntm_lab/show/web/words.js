@@ -145,7 +145,7 @@ export function parametersOf(machine, kind, index, signals) {
 }
 
 // What happens at a step, in a sentence or two.
-export function narrate({ machine, laid, step, detail, found, wrong }) {
+export function narrate({ machine, laid, answer, step, detail, found, wrong }) {
   const phase = laid.phases.filter(({ from }) => from <= step).at(-1)?.name ?? "";
   const parts = [`Step ${step + 1} of ${laid.inputs.length}${phase ? `: ${phase}` : ""}.`];
   if (machine.hasMemory) {
@@ -157,6 +157,11 @@ export function narrate({ machine, laid, step, detail, found, wrong }) {
     const source = found.find(({ slot }) => slot === where);
     if (read > 0.2) parts.push(`Reads slot ${where}${source ? `, written at step ${source.step + 1}` : ""}.`);
     else parts.push(`Reads many slots at once, slot ${where} most (${percent(read)}).`);
+  }
+  if (laid.vocabulary && laid.mask[step]) {
+    const [word, share] = answer.best(detail.logits);
+    parts.push(`Says “${laid.vocabulary[word]}” (${percent(share)}).`);
+    if (wrong) parts.push(`Right is “${laid.vocabulary[laid.targets[step][0]]}”.`);
   }
   if (laid.mask[step] && wrong !== null) parts.push(wrong ? `${wrong} wrong.` : "Right.");
   return parts.join(" ");

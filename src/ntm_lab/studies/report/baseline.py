@@ -1,4 +1,4 @@
-"""NTM against LSTM: how fast each learns to copy, and how far it holds beyond the lengths it was trained on."""
+"""NTM against LSTM: how fast each learns to copy, and how well it copies beyond the lengths it was trained on."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,7 +38,7 @@ NAMES = {
 PAIRS = (("ntm_lstm", "lstm_3x256"), ("short_ntm", "short_lstm"))  # trained on the same lengths
 ROWS = ([*NAMES][:4], [*NAMES][4:])  # of the figure, by the lengths of training
 LIKE = ("ntm_lstm", "lstm_1x256")  # the same models in the first row
-KNOWN = 0.1  # share of wrong bits below which sequences of a length are said to be known
+KNOWN = 0.1  # share of wrong bits below which a length counts as learned
 KEPT = ["arm", "seed", "parameters", "longest"]
 
 
@@ -64,7 +64,7 @@ def _shares(table: pd.DataFrame, arm: str) -> pd.DataFrame:
 
 
 def _known(table: pd.DataFrame, arm: str) -> tuple[pd.Series, pd.Series]:
-    """Of every seed, whether it knows the longest sequences of training, and those twice as long."""
+    """For every seed, whether it has learned the longest sequences of training, and those twice as long."""
     longest, shares = int(table.loc[table["arm"] == arm, "longest"].iloc[0]), _shares(table, arm)
     return shares[longest] < KNOWN, shares[2 * longest] < KNOWN
 
@@ -74,12 +74,13 @@ def judge(table: pd.DataFrame) -> Verdict:
     if fewer are at twice that length. NTM and LSTM are compared if they were trained on the same lengths and at least
     `MIN_SEEDS` runs of each have learned: by Fisher's exact test, at 5 %, of how many of those generalise.
 
-    It is reproduced by a pair if more NTMs do, most of them, and of the LSTMs fewer than half; what that makes of the
-    claim: `outcome_of_every`. Muddled if there is no pair: how far holds what was not learned?
+    A pair reproduces it if more NTMs than LSTMs do, most of the NTMs and fewer than half of the LSTMs;
+    `outcome_of_every` combines the pairs. Without a pair the premise is muddled, as nothing was learned that could
+    generalise.
     """
     seeds = min(len(_shares(table, arm)) for arm in NAMES)
     if seeds < MIN_SEEDS:
-        return Verdict(TOO_FEW, f"Of some arm there are only {seeds} seeds.")
+        return Verdict(TOO_FEW, f"An arm has only {seeds} seeds.")
     held, said = zip(*(_compare(table, pair) for pair in PAIRS), strict=True)
     compared = [holds for holds in held if holds is not None]
     cases = [REPRODUCED if holds else NOT_REPRODUCED for holds in compared]
@@ -88,7 +89,7 @@ def judge(table: pd.DataFrame) -> Verdict:
 
 
 def _compare(table: pd.DataFrame, pair: tuple[str, str]) -> tuple[bool | None, str]:
-    """Whether the claim holds of an NTM and an LSTM, None if not enough of them have learned; and why, in words."""
+    """Whether the claim holds for an NTM and an LSTM, None if not enough of them have learned; and why, in words."""
     longest = int(table.loc[table["arm"] == pair[0], "longest"].iloc[0])
     said = f"trained on lengths up to {longest},"
     learned, beyond = zip(*(_known(table, arm) for arm in pair), strict=True)
@@ -102,7 +103,7 @@ def _compare(table: pd.DataFrame, pair: tuple[str, str]) -> tuple[bool | None, s
     return p < LEVEL and ntm > 0.5 > lstm, said
 
 
-# What the page shows
+# The page
 
 
 def draw(table: pd.DataFrame) -> Figure:

@@ -36,15 +36,15 @@ def _senses(table: pd.DataFrame, model: str) -> dict[str, dict[int, Contrast]]:
 
 
 def judge(table: pd.DataFrame) -> Verdict:
-    """Batch 1 against every larger one by the share of wrong bits, in four senses: of NTM and LSTM, in the test beyond
+    """Batch 1 against every larger one by the share of wrong bits, in four senses: for NTM and LSTM, in the test beyond
     the lengths of training (`TIMES`) after the same sequences, and in the validation after the same seconds.
 
-    It holds in a sense if some larger batch is better (Mann–Whitney at 5 %, Holm over the batch sizes); what that makes
-    of the claim: `outcome_under`.
+    It holds in a sense if some larger batch is better (Mann–Whitney at 5 %, Holm over the batch sizes); `outcome_under`
+    combines the senses.
     """
     seeds = min(len(ends_of(table, model, batch)) for model in MODELS for batch in batches_of(table))
     if seeds < MIN_SEEDS:
-        return Verdict(TOO_FEW, f"Of some model and batch size there are only {seeds} seeds.")
+        return Verdict(TOO_FEW, f"A model has only {seeds} seeds at some batch size.")
     senses = {
         f"{name} {sense}": found for model, name in MODELS.items() for sense, found in _senses(table, model).items()
     }
@@ -55,7 +55,7 @@ def judge(table: pd.DataFrame) -> Verdict:
 
 
 def _sides(found: Mapping[int, Contrast]) -> str:
-    """Which batch sizes are better and worse than 1."""
+    """The batch sizes that are better and worse than 1."""
     better = [str(batch) for batch, contrast in found.items() if contrast.second_lower]
     worse = [str(batch) for batch, contrast in found.items() if contrast.first_lower]
     return f"better with {', '.join(better) or 'none'} and worse with {', '.join(worse) or 'none'}"

@@ -1,4 +1,4 @@
-"""What the page shows of `batch`: the figure, and the lines below it."""
+"""The figure of `batch`, and the lines below it."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.grid(color=GREY, linewidth=0.6)
         row[0].set_ylabel(f"{name}\nwrong bits (guessing: 50%)")
         row[1].legend(**LEGEND)
-    for axis in panels[1, [0, 2]]:  # of both rows; there is room where the LSTM is
+    for axis in panels[1, [0, 2]]:  # of both rows; the LSTM's has space
         axis.legend(**LEGEND)
     panels[0, 0].set_title("validation, after the same sequences", fontsize="medium")
     panels[0, 1].set_title("tests beyond the lengths of training", fontsize="medium")
@@ -67,7 +67,7 @@ def _draw_tests(axis: Axes, table: pd.DataFrame, model: str) -> None:
 
 
 def _draw_spread(axis: Axes, batches: list[int], values: list[np.ndarray], place: int, label: str) -> None:
-    """Median and quartiles over the seeds, drawn a little beside the batch size."""
+    """Median and quartiles over the seeds, drawn slightly beside the batch size."""
     low, middle, high = zip(*(quartiles(group) for group in values), strict=True)
     style: Style = {"color": COLOURS[place], "linestyle": DASHES[place]}
     beside = [batch * 1.07 ** (place % 3) for batch in batches]

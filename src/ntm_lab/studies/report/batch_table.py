@@ -12,7 +12,7 @@ from ntm_lab.studies.results import read_curves
 from ntm_lab.studies.statistics import on_grid
 
 MODELS = {"ntm": "NTM", "lstm": "LSTM"}
-TIMES = {"ntm": 4, "lstm": 2}  # the longest sequence of training: how long the tests are that are compared
+TIMES = {"ntm": 4, "lstm": 2}  # the longest sequence of training: the length of the compared tests
 KEPT = ["kind", "model", "batch", "seed", "longest"]
 
 
@@ -44,7 +44,7 @@ def batches_of(table: pd.DataFrame) -> list[int]:
 
 
 def compared_length(table: pd.DataFrame, model: str) -> int:
-    """Of the test by which batch sizes are compared."""
+    """The length of the test by which batch sizes are compared."""
     return TIMES[model] * int(table.loc[table["model"] == model, "longest"].iloc[0])
 
 
@@ -54,7 +54,7 @@ def ends_of(table: pd.DataFrame, model: str, batch: int) -> pd.DataFrame:
 
 
 def one_meanwhile(table: pd.DataFrame, model: str, batch: int) -> np.ndarray:
-    """The last validation of the runs with batch 1 after as many seconds as those of another batch size took, the
-    median of them; guessing, if there was none yet."""
+    """The last validation of the runs with batch 1 after the median seconds of those of another batch size; guessing,
+    if there was none yet."""
     seconds = ends_of(table, model, batch)["seconds"].median()
     return on_grid(curves_of(table, model, 1), [seconds], "seconds").fillna(GUESSING).to_numpy()[0]

@@ -1,4 +1,4 @@
-"""What guessing costs and gets wrong, for the studies: as the answer of the task says."""
+"""The cost and errors of guessing, from the answer of the task."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ GUESSING = 0.5  # the share of bits that guessing gets wrong
 
 
 def chance(task: Task, difficulties: Sequence[Difficulty]) -> dict[str, float]:
-    """``cost_bits`` (as many as bits are asked for) and ``wrong_bits`` of guessing a sequence, means over difficulties.
+    """``cost_bits`` (one for each scored bit) and ``wrong_bits`` of guessing a sequence, means over difficulties.
 
-    What is in a sequence does not matter.
+    The content of a sequence does not matter.
     """
     batches = [task.sample(1, difficulty, torch.Generator()) for difficulty in difficulties]
     guessed = [task.answer.chance(batch.targets, batch.mask) for batch in batches]

@@ -1,4 +1,4 @@
-"""Collapse to uniform weightings: which settings do it, when, and where what such a model knows is kept."""
+"""Collapse to uniform weightings: by which settings, when, and where such a model keeps what it knows."""
 
 import math
 
@@ -13,8 +13,8 @@ KEPT = 0.9  # of what a model knows
 
 
 def without_reads(table: pd.DataFrame) -> dict[int, Rate]:
-    """By length, how many of the collapsed models keep at least 90 % of what they know, which is how far their wrong
-    bits are below chance, when reads are zeroed."""
+    """By length, the share of collapsed models that keep at least 90 % of what they know when reads are zeroed: the
+    distance of their wrong bits from chance."""
     ablations = of_part(table, "ablation").merge(runs_that("collapsed", table))
     model = ["arm", "seed", "length", "chance"]
     wrong = ablations.pivot(index=model, columns="ablation", values="wrong_bits").reset_index()
@@ -23,9 +23,9 @@ def without_reads(table: pd.DataFrame) -> dict[int, Rate]:
 
 
 def judge(table: pd.DataFrame) -> Verdict:
-    """The claim has two halves. The weightings collapse: most runs do, with what the report put together. Everything is
-    then in the controller: at every length most collapsed models, of any settings, keep 90 % of what they know without
-    reads."""
+    """The claim has two halves. The weightings collapse: most runs do, with the report's combination of settings.
+    Everything is then in the controller: at every length most collapsed models, of any settings, keep 90 % of what they
+    know without reads."""
     runs = of_part(table, "run")
     report = runs[runs["arm"] == REPORT]
     if report.empty:
@@ -40,8 +40,8 @@ def judge(table: pd.DataFrame) -> Verdict:
     kept = without_reads(table)
     parts["everything is then in the controller"] = outcome_of_every(map(outcome_of_most, kept.values()))
     inside = [str(length) for length, known in kept.items() if known.is_most]
-    where = {0: "at no length surely most of them", len(kept): "surely most of them at all"}.get(
-        len(inside), f"surely most of them at {', '.join(inside)} only"
+    where = {0: "clearly most of them at no length", len(kept): "clearly most of them at all lengths"}.get(
+        len(inside), f"clearly most of them at {', '.join(inside)} only"
     )
     if report["collapsed"].any():
         said += f", half of them since {report['since'].median():,.0f} sequences or earlier"
@@ -49,9 +49,8 @@ def judge(table: pd.DataFrame) -> Verdict:
     counts = ", ".join(str(known.successes) for known in kept.values())
     return verdict_of_parts(
         parts,
-        f"{said}; with our recipe {recipe}. Of {len(collapsed)} collapsed models of all settings {counts} keep "
-        f"{KEPT:.0%} of what they know of sequences of {', '.join(map(str, kept))} vectors when reads are zeroed: "
-        f"{where}.",
+        f"{said}; with our recipe {recipe}. With zeroed reads {counts} of {len(collapsed)} collapsed models of all "
+        f"settings keep {KEPT:.0%} of what they know of sequences of {', '.join(map(str, kept))} vectors: {where}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The figure of the study of collapse: how often, when, and what is known without the memory."""
+"""The figure of the study of collapse: how often, when, and what a model knows without its memory."""
 
 import math
 
@@ -37,7 +37,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def label(arm: str) -> str:
-    """The name of an arm, for people."""
+    """The readable name of an arm."""
     return NAMES.get(arm, arm.replace("_", " "))
 
 
@@ -64,7 +64,7 @@ def _draw_entropy(axis: Axes, table: pd.DataFrame) -> None:
     for outcome, style in STYLES.items():
         group = runs_that(outcome, table)
         if len(group):
-            each = outcome == "collapsed"  # lines of those that were solved go everywhere
+            each = outcome == "collapsed"  # lines of solved runs go everywhere
             draw_curves(axis, curves.merge(group), style, f"{outcome}, {len(group)} runs", seeds=each, band=not each)
     slots = int(of_part(table, "run")["slots"].iloc[0])
     bits = math.log2(slots)

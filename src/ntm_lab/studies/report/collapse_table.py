@@ -1,4 +1,4 @@
-"""The table of the study of collapse: which runs collapsed, their entropies, and what they know without memory."""
+"""The table of the study of collapse: which runs collapsed, their entropies, and their errors without memory."""
 
 import math
 import warnings
@@ -14,7 +14,7 @@ from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.zoo.find import find
 
 ARM = "choices.experiment/report/collapse"
-RECIPE, REPORT = "recipe", "report"  # arms: ours, and what the report put together
+RECIPE, REPORT = "recipe", "report"  # arms: ours, and the report's combination
 UNIFORM = 0.9  # of log₂ N bits: an entropy above this counts as uniform
 ENTROPIES = {
     f"{head}_{phase}": f"addressing/{head}_0/entropy_{phase}"
@@ -28,7 +28,8 @@ POINTS = 25  # of a curve that is kept
 
 
 def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
-    """Three tables in one, told apart by ``part``; all have ``arm`` and ``seed``, and what one has not is missing.
+    """Three tables in one, told apart by ``part``; all have ``arm`` and ``seed``, and other columns are empty where
+    they do not apply.
 
     ``run``: ``slots``, ``solved``, whether it ``collapsed``, ``since`` how many sequences, ``sequences`` in all, and
     the entropies of the last validation, in bits: ``write_storing``, ``write_recalling``, ``read_storing`` and
@@ -37,7 +38,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
 
     ``curve``: the entropies at some validations, by ``sequences``.
 
-    ``ablation``: of the runs that collapsed or were solved, ``wrong_bits`` and their ``chance`` by ``ablation`` and
+    ``ablation``: for the runs that collapsed or were solved, ``wrong_bits`` and their ``chance`` by ``ablation`` and
     ``length``, on 200 fresh sequences.
     """
     runs = read_runs(folders["collapse"])
@@ -57,7 +58,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
 
 
 def _outcome(curve: pd.DataFrame, slots: int, solved: bool) -> dict[str, Any]:
-    """Of one run, from its entropies at all validations."""
+    """The rows of one run, from its entropies at all validations."""
     uniform = (curve[TELLING] > UNIFORM * math.log2(slots)).any(axis=1)
     collapsed = bool(uniform.iloc[-1]) and not solved
     sharp = curve["sequences"][~uniform]
@@ -72,13 +73,13 @@ def _outcome(curve: pd.DataFrame, slots: int, solved: bool) -> dict[str, Any]:
 
 
 def _thinned(curve: pd.DataFrame) -> pd.DataFrame:
-    """At most so many points, the last among them."""
+    """At most this many points, the last among them."""
     step = math.ceil(len(curve) / POINTS)
     return curve.iloc[::-step].iloc[::-1].round(4)
 
 
 def _ablated(run: str) -> Iterator[dict[str, Any]]:
-    with warnings.catch_warnings(action="ignore"):  # of settings from which no head can leave: that is asked about
+    with warnings.catch_warnings(action="ignore"):  # about settings that no head can leave: the subject of this study
         _, _, task, model = find(run)
     for row in evaluate_ablations(model, task, [{"length": length} for length in LENGTHS], SEQUENCES):
         guessing = chance(task, [row["difficulty"]])["wrong_bits"]

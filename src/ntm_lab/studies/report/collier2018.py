@@ -1,9 +1,10 @@
-"""Collier and Beel 2018 (arXiv 1807.08518): is a constant memory learned with faster than a learned or a random one?
+"""Collier and Beel 2018 (arXiv 1807.08518): does a network learn faster with a constant memory than with a learned or a
+random one?
 
-Their settings on their three tasks, from three beginnings of the memory. The full form is theirs entirely, and the
-mark that a run has to come below is theirs: 0.1 wrong bits of the validation. What takes them up to 1,000,000 sequences
-cannot be had in some seconds, so the short form has shorter sequences and fewer slots, and the mark is half of what is
-wrong by chance: the time to something that comes early in learning, not the time to solve.
+Their settings on their three tasks, from three kinds of initial memory. The full form is entirely theirs, and so is the
+mark that a run has to come below: 0.1 wrong bits of the validation. Their runs take up to 1,000,000 sequences, so the
+short form has shorter sequences and fewer slots, and its mark is half of the wrong bits of chance: the time to an early
+stage of learning, not the time to solve.
 """
 
 import math
@@ -44,8 +45,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     """A row for every validation of every run.
 
     Columns: ``form``; ``task``, its ``sizes``, ``memory`` and ``seed`` of the run; ``sequences``; ``wrong_bits`` of the
-    validation, per sequence; ``chance`` and ``mark``, what is wrong by chance and what it has to be below, in the same
-    unit.
+    validation, per sequence; ``chance`` and ``mark``, the wrong bits of chance and those to come below.
     """
     parts = []
     for folder in folders.values():
@@ -94,9 +94,9 @@ def judge(table: pd.DataFrame) -> Verdict:
     """On copy, does a constant memory come below the mark sooner than the next best, and can it be 3.5 times as soon?
 
     The next best is that of the other two whose median time is the shorter. Two logrank tests: of the times as they
-    are, and of those of the next best against 3.5 times those of the constant memory, as the claim has it. Reproduced:
+    are, and of those of the next best against 3.5 times those of the constant memory, as claimed. Reproduced:
     constant is sooner (p < 0.05), and the next best not sooner than 3.5 times its times. Not reproduced: the next best
-    is sooner than that (p < 0.05). If neither can be told, there were too few seeds.
+    is sooner than that (p < 0.05). Otherwise there were too few seeds.
     """
     times = times_to_mark(table)
     copy = {str(memory): runs for memory, runs in times[times["task"] == "copy"].groupby("memory")}
@@ -123,8 +123,8 @@ def judge(table: pd.DataFrame) -> Verdict:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Of every task and memory: how many runs came below the mark, after how many sequences, and against the constant
-    memory how many times as long and with what p-value of the logrank test, adjusted by Holm for all lines."""
+    """For every task and memory: the runs that came below the mark, after how many sequences, and against the constant
+    memory the ratio of times and the p-value of the logrank test, adjusted by Holm for all lines."""
     times = times_to_mark(table)
     arms = {(str(task), str(memory)): runs for (task, memory), runs in times.groupby(["task", "memory"])}
     pairs = {
@@ -151,7 +151,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Of every task the wrong bits against sequences, and the share of runs that are not below the mark yet."""
+    """For every task the wrong bits against sequences, and the share of runs that are not below the mark yet."""
     tasks = [task for task in TASKS if task in set(table["task"])]
     times = times_to_mark(table)
     figure = Figure((3.7 * max(2, len(tasks)), 6.0), dpi=100, layout="constrained")
@@ -191,7 +191,7 @@ def _first(table: pd.DataFrame, task: str, column: str) -> str:
 
 
 def _times(runs: pd.DataFrame) -> Times:
-    """Until they came below the mark."""
+    """The times until runs came below the mark."""
     return runs["first"], runs["ended"]
 
 
@@ -201,7 +201,7 @@ def _data(runs: pd.DataFrame, factor: float = 1.0) -> CensoredData:
 
 
 def _rank(data: CensoredData) -> tuple[float, int]:
-    """Sorts arms: the shorter median first, and where none is reached the more runs that were there."""
+    """A key to sort arms: the shorter median first; if no median is reached, the arm with more runs below the mark."""
     median = median_time(data)
     return (math.inf if median is None else median), int(data.num_censored())
 
@@ -212,7 +212,7 @@ def _median(runs: pd.DataFrame) -> str:
 
 
 def _ratio(one: CensoredData, other: CensoredData) -> str:
-    """How many times as long the other takes, by the medians; a dash where one of them is not known."""
+    """The ratio of the medians, the other's over the first; a dash if one is not known."""
     first, second = median_time(one), median_time(other)
     return f"{second / first:.2f}" if first and second else NONE
 

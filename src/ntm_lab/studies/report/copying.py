@@ -1,4 +1,4 @@
-"""What is read off runs that learn to copy."""
+"""Tables of runs that learn to copy."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ def read_copying(folder: Path) -> pd.DataFrame:
 
 def copy_of(run: Any, **changed: Any) -> Copy:
     """The task of a run, a row of `read_runs`, with some settings changed."""
-    kinds = {"lengths": list, "bits": int, "start_code": bool, "held_out": float}  # NumPy's own are refused
+    kinds = {"lengths": list, "bits": int, "start_code": bool, "held_out": float}  # NumPy's types are refused
     return Copy(**{name: kind(run[f"task.{name}"]) for name, kind in kinds.items()} | changed)
 
 

@@ -9,27 +9,27 @@ from ntm_lab.studies.study import MIN_SEEDS, TOO_FEW, Study, Verdict, outcome_un
 
 
 def judge(table: pd.DataFrame) -> Verdict:
-    """Yes, no, or that it depends: whether those that begin with short sequences learn sooner than uniform.
+    """Whether curricula that begin with short sequences learn sooner than uniform: yes, no, or it depends.
 
-    Learned is: less than 3 % of the bits wrong at a validation of all difficulties. Logrank tests in sequences and in
-    seconds, of every curriculum against uniform, adjusted after Holm for the task. It holds on a task if some
-    curriculum that begins short is sooner by one of the two; what that makes of the question: `outcome_under`.
+    A run has learned when less than 3 % of the bits are wrong at a validation of all difficulties. Logrank tests in
+    sequences and in seconds, of every curriculum against uniform, adjusted after Holm for the task. It holds on a task
+    if some curriculum that begins short is sooner by one of the two; `outcome_under` combines the tasks.
     """
     sizes = table.groupby(["task", "curriculum"]).size()
     if len(sizes) < len(TASKS) * len(CURRICULA) or sizes.min() < MIN_SEEDS:
-        return Verdict(TOO_FEW, f"Of some arm there are fewer than {MIN_SEEDS} seeds.")
+        return Verdict(TOO_FEW, f"An arm has fewer than {MIN_SEEDS} seeds.")
     found = compare(table)
     better = found[found["curriculum"].isin(SHORT_FIRST)].groupby("task")["sooner"].any()
     told = "; ".join(f"on {TASKS[task]} {_told(found[found['task'] == task])}" for task in TASKS)
     return Verdict(
         outcome_under(better),
-        f"Of the {len(SHORT_FIRST)} curricula that begin with short sequences, against uniform: {told}. There are"
+        f"The {len(SHORT_FIRST)} curricula that begin with short sequences, against uniform: {told}. There are"
         f" {sizes.min()} seeds of each.",
     )
 
 
 def _told(found: pd.DataFrame) -> str:
-    """What came of one task."""
+    """The result on one task, in words."""
     short = found[found["curriculum"].isin(SHORT_FIRST)]
     counts = [
         f"{int(here['sooner'].sum())} learned sooner and {int(here['later'].sum())} later in {unit}"

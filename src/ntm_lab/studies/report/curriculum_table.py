@@ -56,8 +56,8 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     """Every curriculum but uniform against uniform: a row for each task, curriculum and unit of `TESTED`.
 
     Columns: ``task``, ``curriculum``, ``unit``; ``p`` of the logrank test, adjusted after Holm for all of a task; and
-    ``sooner`` and ``later``, whether it learned sooner or later than uniform at a level of 5 %, by what is the case in
-    more pairs of runs.
+    ``sooner`` and ``later``, whether it learned sooner or later than uniform at a level of 5 %, by the order of most
+    pairs of runs.
     """
     rows = []
     for task, runs in by_task(table):
@@ -80,5 +80,5 @@ def by_task(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def times_of(runs: pd.DataFrame, unit: str) -> Times:
-    """Until they learned."""
+    """The times until runs learned."""
     return runs[f"learned_{unit}"], runs[f"ended_{unit}"]

@@ -1,4 +1,4 @@
-"""The report's figure 1: a copy of one unseen sequence, and what the memory did meanwhile."""
+"""The report's figure 1: a copy of one unseen sequence, with the memory."""
 
 import numpy as np
 import pandas as pd
@@ -6,20 +6,19 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ntm_lab.evaluation.ablations import storing_steps
-from ntm_lab.figures import draw_trace
+from ntm_lab.figures.episode import outcome, trace_panels
 from ntm_lab.nn.access import NTMAccess
 from ntm_lab.studies.report.figure1_table import LENGTH, SEQUENCES, SHOWN, measure
 from ntm_lab.studies.statistics import success_rate
 from ntm_lab.studies.study import Study, Verdict, verdict_of_most
-from ntm_lab.tasks.answers import Bits, wrong_bits
+from ntm_lab.tasks.answers import Bits
 from ntm_lab.types import Batch, Kind
 
-RETRACED = 0.99  # of all steps of recall: what counts as reading where it was written
+RETRACED = 0.99  # of all steps of recall, to count as reading where it was written
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """The panels of one sequence, with what was stored and what was recalled set apart."""
+    """The picture of one sequence."""
     parts = {name: _array(table[table["signal"] == name]) for name in SHOWN}
     mask = parts["scored"][:, 0].bool().unsqueeze(0)
     batch = Batch(parts["input"][None], parts["target"][None], mask, torch.tensor([mask.shape[1]]))
@@ -31,21 +30,11 @@ def draw(table: pd.DataFrame) -> Figure:
         "read_weighting": parts["read_weighting"][None, :, None],
         "memory": parts["memory"][None, None],
     }
+    answer, kinds = Bits(parts["target"].shape[1]), {"add": Kind.VECTOR, "reads": Kind.VECTOR, **NTMAccess.signals}
+    told, _ = outcome(answer, signals["logits"], batch, None)
     seed, seeds = table.loc[table["signal"] == "input", "seed"].iloc[0], table["seed"].nunique()
-    wrong, bits = int(wrong_bits(signals["logits"], batch.targets, batch.mask)), mask.sum() * parts["target"].shape[1]
-    title = f"seed {seed}, the median of {seeds} by time to solve: {wrong} of {bits} bits wrong"
-    kinds = {"add": Kind.VECTOR, "reads": Kind.VECTOR, **NTMAccess.signals}
-    figure = draw_trace(batch, signals, kinds, Bits(parts["target"].shape[1]), title)
-    panels = [axis for axis in figure.axes if axis.get_label() != "<colorbar>"]
-    asked = storing_steps(batch)
-    for panel in panels[:-1]:
-        panel.axvline(asked - 0.5, color="black", linewidth=1.2, linestyle="--")
-        if "weighting" in panel.get_title("left"):
-            panel.set_ylabel("slot in use")
-    panels[-1].set_xlabel("slot in use")
-    for text, middle in (("hears and stores", asked / 2), ("recalls", (asked + mask.shape[1]) / 2)):
-        panels[0].text(middle, 1.03, text, transform=panels[0].get_xaxis_transform(), ha="center", va="bottom")
-    return figure
+    note = f"seed {seed}, the median of {seeds} by time to solve · slots in use, counted from the first"
+    return trace_panels(batch, signals, kinds, answer, f"copy · NTM · {told}", note=note).figure()
 
 
 def _array(part: pd.DataFrame) -> Tensor:
@@ -63,7 +52,7 @@ def judge(table: pd.DataFrame) -> Verdict:
     right = runs["exact"] == 1
     rate = success_rate(right & (runs["retraced"] >= RETRACED))
     sentence = (
-        f"Of {rate.trials} seeds {rate.successes} (95 % interval {rate.low:.0%} to {rate.high:.0%}) copy {SEQUENCES} "
+        f"{rate.successes} of {rate.trials} seeds (95 % interval {rate.low:.0%} to {rate.high:.0%}) copy {SEQUENCES} "
         f"unseen sequences of length {LENGTH} without an error and read the vectors, on at least {RETRACED:.0%} of the "
         f"steps, from where they had written them; {right.sum()} make no error at all."
     )

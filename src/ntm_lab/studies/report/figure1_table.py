@@ -1,4 +1,4 @@
-"""The table of the study of one copied sequence: what happened in it, and whether every run reads where it wrote."""
+"""The table of the study of one copied sequence: its signals, and whether every run reads where it wrote."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,16 +19,16 @@ from ntm_lab.zoo.find import find
 
 LENGTH = 20
 SEQUENCES = 100  # that every run copies; the first of them is drawn
-IN_USE = 0.05  # of a weighting: a slot that never has as much is not drawn
+IN_USE = 0.05  # of a weighting: a slot that is always below is not drawn
 SHOWN = ("input", "target", "scored", "output", "add", "reads", "write_weighting", "read_weighting", "memory")
 
 
 def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     """Columns ``seed``, ``signal``, ``step``, ``row``, ``value``.
 
-    Of every run, with neither step nor row: ``exact``, the share of 100 unseen sequences of length 20 without a wrong
+    For every run, with neither step nor row: ``exact``, the share of 100 unseen sequences of length 20 without a wrong
     bit, ``retraced``, the share of their steps of recall at which the read head is where the write head was when it
-    stored the same vector, and ``sequences_to_solve`` (missing where it was not). Of the run of the median seed by the
+    stored the same vector, and ``sequences_to_solve`` (missing if unsolved). For the run of the median seed by the
     last, every value above 0.0005 of the signals of one sequence (and 0 in their last corner).
     """
     runs = read_runs(folders["copy"])

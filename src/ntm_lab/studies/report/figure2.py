@@ -27,7 +27,7 @@ def judge(table: pd.DataFrame) -> Verdict:
     """
     seeds = min(len(ends_of(table, arm)) for arm in NAMES)
     if seeds < MIN_SEEDS:
-        return Verdict(TOO_FEW, f"Of some arm there are only {seeds} seeds.")
+        return Verdict(TOO_FEW, f"An arm has only {seeds} seeds.")
     speed, gaps, quality = _speed(table), _gaps(table), _quality(table)
     held = {
         "batch 1 converges faster": [contrast.first_lower for contrast in speed.values()],
@@ -72,7 +72,8 @@ def _quality(table: pd.DataFrame) -> dict[str, Contrast]:
 
 
 def _validation_at(curve: pd.DataFrame, cost: float) -> float:
-    """Of a run, where its training first comes down to a cost; both begin with guessing, and are lines in between."""
+    """The point of a run at which its training first comes down to a cost; curves start at guessing and are
+    interpolated."""
     training, validation = ([curve["chance"].iloc[0], *curve[part]] for part in ("training", "validation"))
     place = next(place for place, value in enumerate(training) if value <= cost)
     if place == 0:
@@ -82,7 +83,7 @@ def _validation_at(curve: pd.DataFrame, cost: float) -> float:
 
 
 class Gap(NamedTuple):
-    """By how much the validation of batch 1 costs more than its training at the end."""
+    """The excess of batch 1's validation cost over its training cost at the end."""
 
     regime: str
     median: float

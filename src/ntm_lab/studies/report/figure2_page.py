@@ -1,4 +1,4 @@
-"""What the page shows of `figure2`: the figure, and the lines below it."""
+"""The figure of `figure2`, and the lines below it."""
 
 from typing import Any
 
@@ -20,7 +20,8 @@ STYLES: dict[tuple[int, str], Style] = {  # of batch and part
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Rows: fresh sequences, 160 sequences. Columns: curves against the three axes; the gap, and what padding costs."""
+    """Rows: fresh sequences, 160 sequences. Columns: curves against the three axes; the gap, and the cost of
+    padding."""
     figure = Figure((13, 6.6), dpi=90, layout="constrained")
     panels = figure.subplots(2, 4, width_ratios=[1, 1, 1, 0.8])
     for row, (regime, pair) in zip(panels, REGIMES.items(), strict=True):
@@ -81,7 +82,7 @@ def _draw_padding(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """A line for every arm: what it took, where it ended, and which test sequences it would have seen."""
+    """A line for every arm: its training, its end, and the test sequences it would have seen."""
     return pd.DataFrame([_line(table, arm) for arm in NAMES] + [_padding(table)])
 
 

@@ -33,7 +33,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
 
     A ``curve`` has the cost in bits of the validation, that of training between the validations before and after (none
     for the last one), and that of guessing. An ``overlap`` has the share of test sequences that training is expected to
-    have seen, and what it would be if none were held out.
+    have seen, and the share if none were held out.
     """
     runs = read_runs(folders["figure2"])
     curves = read_curves(folders["figure2"], ["train/cost", "val/cost"])

@@ -61,7 +61,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def judge(table: pd.DataFrame) -> Verdict:
     """Whether most seeds solve the task (`outcome_of_most`).
 
-    Solved is: the validation's bit error rate is below 2e-4, and stays there until the run ends.
+    A run is solved when the validation's bit error rate is below 2e-4 and stays there until the end.
     """
     runs = _runs(table)
     rate, median = success_rate(runs["solved"]), median_time(solving(runs))
@@ -74,7 +74,7 @@ def judge(table: pd.DataFrame) -> Verdict:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """One line: how many seeds solved the task, when, and what their last batches cost."""
+    """One line: the seeds that solved the task, when, and the cost of their last batches."""
     runs, last = _runs(table), table.sort_values("sequences").groupby("seed").last()
     return pd.DataFrame(
         [

@@ -96,7 +96,7 @@ def judge(table: pd.DataFrame) -> Verdict:
     return verdict_of_parts({half: outcome_under([held]) for half, held in halves.items()}, sentence)
 
 
-# What is shown
+# The page
 
 
 def _medians(table: pd.DataFrame, column: str) -> pd.DataFrame:

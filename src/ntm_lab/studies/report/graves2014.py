@@ -1,6 +1,6 @@
 """Graves et al. 2014 (arXiv 1410.5401), figures 3, 7, 10, 13 and 18: learning curves of the five tasks, NTM and LSTM.
 
-The NTM is that of each task's recipe, the LSTM the stack of the paper's table 3, both trained by our own means. The
+The NTM is that of each task's recipe, the LSTM the stack of the paper's table 3, both trained by our recipes. The
 cost is that of the validation: of sequences from a quarter of the hardest difficulty up to the hardest. In the short
 form runs are cut off after some 15 seconds, when sort and n-grams are not learned yet, and the LSTM of repeat copy has
 the size of copy's.
@@ -41,7 +41,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
 
     Columns: ``form``; ``task``, ``model``, ``parameters`` and ``seed`` of the run, and whether it was ``finished``, so
     that more training would not have changed it; ``sequences`` and ``seconds`` of training; ``cost`` of the validation,
-    in bits per sequence, and the ``optimum`` that nobody can be below.
+    in bits per sequence, and the ``optimum``, the lowest possible cost.
     """
     runs = read_runs(folders["graves2014"]).set_index("run")
     curves = read_curves(folders["graves2014"], ["val/cost", "val/optimum"])
@@ -111,8 +111,8 @@ def common_place(arms: Mapping[str, pd.DataFrame], axis: str) -> float:
 def judge(table: pd.DataFrame) -> Verdict:
     """Is the NTM's cost below the LSTM's at equal sequences, in every one of the five tasks?
 
-    Reproduced: in all five it is lower in the median and p < 0.05 (Mann–Whitney, adjusted by Holm for the five). What
-    holds at equal seconds is told as well, but no part of the claim.
+    Reproduced: in all five it is lower in the median and p < 0.05 (Mann–Whitney, adjusted by Holm for the five). The
+    result at equal seconds is reported, too, but is no part of the claim.
     """
     few = [
         f"{count} of {model} on {task}"
@@ -131,7 +131,7 @@ def judge(table: pd.DataFrame) -> Verdict:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """What `compare` found, for people."""
+    """The result of `compare` as a table."""
     return pd.DataFrame(
         {
             "task": TASKS[one.task],
@@ -160,7 +160,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _draw_task(panel: Axes, arms: Mapping[str, pd.DataFrame]) -> None:
-    style = styles(MODELS)
+    style = styles(MODELS, {model: model for model in MODELS})
     for model, arm in arms.items():
         draw_curves(panel, arm.rename(columns={"seed": "run", "cost": "value"}), style[model], MODELS[model])
     if set(arms) == {*MODELS}:

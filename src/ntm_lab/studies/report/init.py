@@ -1,4 +1,4 @@
-"""What is in the memory before the first step: does a constant memory stabilise training, as against a learned one?"""
+"""The initial memory: does a constant one stabilise training, compared with a learned one?"""
 
 import math
 
@@ -29,7 +29,7 @@ def judge(table: pd.DataFrame) -> Verdict:
     """
     sizes = table.groupby(["settings", "weighting", "memory"]).size()
     if len(sizes) < len(SETTINGS) * len(WEIGHTINGS) * len(MEMORIES) or sizes.min() < MIN_SEEDS:
-        return Verdict(TOO_FEW, f"Of some arm there are fewer than {MIN_SEEDS} seeds.")
+        return Verdict(TOO_FEW, f"An arm has fewer than {MIN_SEEDS} seeds.")
     found = compare(table)
     said = {
         (settings, weighting): _said(settings, weighting, runs, found[settings, weighting])

@@ -1,36 +1,34 @@
-"""What the page shows of `init`: the figure, and the lines below it."""
+"""The figure of `init`, and the lines below it."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ntm_lab.studies.drawing import draw_survival, legend_above, progress_scale, styles
+from ntm_lab.studies.drawing import draw_dots, legend_above
 from ntm_lab.studies.report.init_table import LEARNED, MEMORIES, SETTINGS, WEIGHTINGS, compare, conditions
 from ntm_lab.studies.statistics import p_value, spread_of_times, success_rate
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """The share of runs that have not learned yet: settings down, weightings across, a line for every memory."""
-    figure = Figure((11, 6.2), dpi=110, layout="constrained")
-    panels = figure.subplots(len(SETTINGS), len(WEIGHTINGS), sharey=True)
-    style = styles(MEMORIES)
+    """When every run learned: settings down, weightings across, a row of dots for every memory."""
+    figure = Figure((11, 5.4), dpi=110, layout="constrained")
+    panels = figure.subplots(len(SETTINGS), len(WEIGHTINGS), sharey=True, sharex="row")
     for row, settings in zip(panels, SETTINGS, strict=True):
         for axis, weighting in zip(row, WEIGHTINGS, strict=True):
             here = table[(table["settings"] == settings) & (table["weighting"] == weighting)]
-            for memory, name in MEMORIES.items():
-                runs = here[here["memory"] == memory]
-                if len(runs):
-                    draw_survival(axis, runs["learned"], runs["ended"], style[memory], name)
-            axis.set_title(f"heads {WEIGHTINGS[weighting]}" if settings == next(iter(SETTINGS)) else "")
-            axis.set_ylabel("")
-            progress_scale(axis, "sequences", table.loc[table["settings"] == settings, "ended"])
-        row[0].set_ylabel(f"{SETTINGS[settings]}\nruns that have not learned yet")
+            draw_dots(axis, {name: here[here["memory"] == memory] for memory, name in MEMORIES.items()},
+                      learned="learned", ended="ended")  # fmt: skip
+            axis.set_title(
+                f"heads {WEIGHTINGS[weighting]}" if settings == next(iter(SETTINGS)) else "", fontsize="medium"
+            )
+            axis.set_xlabel("sequences until it learned" if settings == list(SETTINGS)[-1] else "")
+        row[0].set_ylabel(SETTINGS[settings])
     legend_above(figure)
     return figure
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """A line for every arm: how many runs learned, after how many sequences, how many of these lost it again, how many
-    were solved in the end; and against it the constant memories, logrank."""
+    """A line for every arm: the runs that learned, after how many sequences, those that lost it again, those solved in
+    the end; and the logrank test against the constant memories."""
     found = compare(table)
     rows = []
     for settings, weighting, here in conditions(table):

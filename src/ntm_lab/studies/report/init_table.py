@@ -28,7 +28,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     """A row for every run.
 
     Columns: ``settings``, ``weighting``, ``memory`` (keys of the mappings above), ``seed``; ``learned``, the sequences
-    until it learned (`read_learning`); ``ended``, those it saw in all; ``lost``, whether it was lost again; ``solved``.
+    until it learned (`read_learning`); ``ended``, those it saw in all; ``lost``, whether it forgot again; ``solved``.
     """
     runs = read_learning(folders["init"])
     return pd.DataFrame(
@@ -61,7 +61,7 @@ def side(runs: pd.DataFrame, memories: Sequence[str]) -> pd.DataFrame:
 
 
 def times_of(runs: pd.DataFrame) -> Times:
-    """Until they learned."""
+    """The times until runs learned."""
     return runs["learned"], runs["ended"]
 
 

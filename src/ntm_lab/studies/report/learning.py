@@ -1,4 +1,4 @@
-"""When runs learned their task, and whether they lost it again."""
+"""When runs learned their task, and whether they forgot it again."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ UNITS = ("sequences", "steps", "seconds")
 def read_learning(folder: Path) -> pd.DataFrame:
     """`read_runs`, with the columns ``sequences_to_learn``, ``steps_to_learn``, ``seconds_to_learn`` and ``lost``.
 
-    Learned is: at some validation less than 3 % of the bits were wrong, as against 50 % by chance; NaN where that never
-    was. It comes before a task is solved, by as much as the schedule's descent, whose length is the same for all. Lost
-    is: at a later validation at least 10 % of the bits were wrong.
+    A run has learned when, at a validation, less than 3 % of the bits are wrong (chance: 50 %); NaN if never. This
+    precedes solving by the schedule's descent, whose length is the same for all. A run has ``lost`` it when, at a later
+    validation, at least 10 % of the bits are wrong.
     """
     runs = read_runs(folder)
     curves = read_curves(folder, ["val/bit_error_rate"]).rename(columns={"step": "steps"})

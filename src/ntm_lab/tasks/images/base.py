@@ -1,4 +1,4 @@
-"""What a source of images is, and what the sources share: choosing, picking and turning images."""
+"""The interface of a source of images, and helpers to choose, pick and turn images."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Images(ABC):
 
 
 def choose(shape: Sequence[int], count: int, below: int, generator: torch.Generator) -> Tensor:
-    """Numbers (*shape, count) int64, `count` distinct ones below `below` in random order."""
+    """Numbers (…, count) int64 after the shape given, `count` distinct ones below `below` in random order."""
     return torch.rand(*shape, below, generator=generator).topk(count).indices
 
 

@@ -103,7 +103,7 @@ def _read(characters: list[tuple[str, list[Path]]], shape: tuple[int, int, int],
 
 
 def _load(path: Path, shape: tuple[int, int, int]) -> np.ndarray | None:
-    """What is kept there; None if there is nothing or it is damaged."""
+    """The cached array; None if there is none or it is damaged."""
     with contextlib.suppress(OSError, ValueError, EOFError):
         ink = np.load(path, allow_pickle=False)
         if ink.shape == shape and ink.dtype == np.uint8:
@@ -112,7 +112,7 @@ def _load(path: Path, shape: tuple[int, int, int]) -> np.ndarray | None:
 
 
 def _save(path: Path, ink: np.ndarray) -> None:
-    """Keep it whole or not at all; where nothing can be written nothing is."""
+    """Write the cache whole or not at all; a folder that cannot be written is no error."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # two processes may read the folder at once
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is shown and logged while training; nothing here decides anything."""
+"""Callbacks that show and log during training; none influences it."""
 
 from ntm_lab.training.callbacks.addressing import AddressingStatistics
 from ntm_lab.training.callbacks.far import FarDifficulties

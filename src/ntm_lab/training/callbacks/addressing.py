@@ -1,4 +1,4 @@
-"""How a memory is addressed: the numbers by which a collapse to a uniform weighting is seen."""
+"""Statistics of how a memory is addressed, which show a collapse to a uniform weighting."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ SUMMARISED = (Kind.WEIGHTING, Kind.GATE, Kind.SCALAR, Kind.USAGE)
 class AddressingStatistics(pl.Callback):
     """Logs `addressing_statistics` of the model's weightings, gates, other single numbers and usage.
 
-    Measured on the hardest sequences of the validation set; of a model without such signals nothing.
+    Measured on the hardest sequences of the validation set; a model without such signals logs nothing.
     """
 
     def __init__(self, sequences: int = 16) -> None:
@@ -45,7 +45,7 @@ def addressing_statistics(signals: Mapping[str, Tensor], kinds: Mapping[str, Kin
     ``addressing/read_0/entropy_recalling``   while recalling, which are the scored steps; all others are storing
     ``addressing/read_0/strength``            a gate or number of a head, here ``read_strength``, or ``strength`` where
                                               there is one for every head that has a weighting
-    ``addressing/free_gate_0``                one that neither its name nor their number assigns to such a head
+    ``addressing/free_gate_0``                one that belongs to no such head by its name or number
     ``addressing/usage``                      the sum over the slots
     ========================================  ==========================================================================
     """

@@ -1,4 +1,4 @@
-"""How well a model does beyond its training while it trains: that it generalises, and when it began to."""
+"""Tests beyond the training range during training: whether a model generalises, and since when."""
 
 from collections.abc import Sequence
 
@@ -16,20 +16,20 @@ KEY = "callbacks.far"
 
 
 class FarDifficulties(pl.Callback):
-    """Logs ``far_cost/length_040`` and ``far_wrong_bits/length_040``, or what else the task's answer counts, both per
-    sequence, for every difficulty.
+    """Logs ``far_cost/length_040`` and ``far_wrong_bits/length_040``, or the errors that the task's answer counts,
+    both per sequence, for every difficulty.
 
     Before the first step, every ``every`` validations and at the last one. The sequences are the same throughout and in
-    all runs, drawn by a generator of their own, and apart from those of validation. A run is the same with this and
-    without, its seconds of training included.
+    all runs, drawn by their own generator, and differ from those of validation. The callback changes nothing in a run,
+    not even its seconds of training.
 
     Args:
         difficulties: such as ``[{"length": 40}, {"length": 120}]``; None: the hardest of training times `multiples`.
         multiples: of all axes together that have a range in training, or of the first one if none has.
-        sequences: of each difficulty.
+        sequences: per difficulty.
         every: validations between two evaluations.
 
-    Raises ValueError for a difficulty that the task has not, when training begins.
+    Raises ValueError for an invalid difficulty when training begins.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class FarDifficulties(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
         self._draw(learner.data.task.split("validation"))
-        if trainer.ckpt_path is None:  # a resumed run has this behind it
+        if trainer.ckpt_path is None:  # a resumed run has already done this
             self._evaluate(learner)
 
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""Weights of a model on its way, to be looked at later: how a memory comes to be used."""
+"""Weights of a model during its training, to see later how it learns to use its memory."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ FOLDER = "moments"  # in a run's folder
 class Moments(pl.Callback):
     """Keeps the weights before training, then after the validations 1, 2, 3, 4, 6, 8, 12, 16, …, two in each doubling.
 
-    Early on much happens in little time. The files are ``moments/00003200.safetensors`` in the run's folder, by the
+    Most happens early. The files are ``moments/00003200.safetensors`` in the run's folder, by the
     sequences seen; `ntm-lab show` has a slider over them.
     """
 
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        if trainer.ckpt_path is None:  # a resumed run has this behind it
+        if trainer.ckpt_path is None:  # a resumed run has already done this
             self._keep(trainer, learner)
 
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:

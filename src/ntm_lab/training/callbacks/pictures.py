@@ -25,6 +25,7 @@ from ntm_lab.training.loggers import RunLog
 from ntm_lab.types import Batch
 
 NAME = "episode.png"
+CARD = (848, 848)  # pixels, of TensorBoard's card at full width
 DRAW = """
 import os, pickle, sys
 getattr(os, "nice", int)(10)  # training goes first where there are too few cores for both
@@ -47,8 +48,8 @@ class Picture(Protocol):
 class Pictures(pl.Callback):
     """Draws the first of the hardest validation sequences every ``every`` validations, and when training ends.
 
-    Goes to the loggers that show pictures, at the first validation after it is drawn; the newest one is also
-    ``episode.png`` in the run's folder. The last of them are there after `finish`.
+    Goes to the loggers that show pictures, as large as TensorBoard shows it, at the first validation after it is drawn;
+    the newest one is also ``episode.png`` in the run's folder. The last of them are there after `finish`.
 
     Args:
         draw: makes the picture from the model, the task, a batch of one sequence, and a ``title``.
@@ -95,10 +96,17 @@ class Pictures(pl.Callback):
                 reason = (error.stderr.decode(errors="replace").strip() or str(error)).splitlines()[-1]
                 log.warning("no %s after %s sequences: %s", NAME, f"{sequences:,}", reason)
                 continue
-            pixels = np.asarray(Image.open(BytesIO(image)).convert("RGB"))
+            pixels = np.asarray(as_shown(Image.open(BytesIO(image)).convert("RGB")))
             for logger in loggers:
                 if isinstance(logger, RunLog):
                     logger.show("episode", pixels, sequences)
+
+
+def as_shown(image: Image.Image) -> Image.Image:
+    """A picture as large as TensorBoard shows it, which scales larger ones without smoothing, so that letters break."""
+    shrunk = image.copy()
+    shrunk.thumbnail(CARD, Image.Resampling.LANCZOS)
+    return shrunk
 
 
 def drawn(picture: bytes, path: Path) -> bytes:

@@ -13,8 +13,8 @@ from ntm_lab.training.learner import Learner
 class ProgressBar(pl.Callback):
     """Redrawn every ``every`` steps; shows the newest training and validation results.
 
-    It ends where the run will: at its budget, or where the schedule finishes once the task is learned. The time left is
-    that for the sequences up to there at the mean rate so far, validations included.
+    It ends where the run will: at its budget, or where the schedule finishes once the task is learned. The time left
+    assumes the mean speed so far, validations included.
     """
 
     def __init__(self, every: int = 10) -> None:
