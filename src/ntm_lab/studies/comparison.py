@@ -76,7 +76,7 @@ def _who(runs: pd.DataFrame) -> dict[str, str]:
 
 def _test(runs: pd.DataFrame, difficulty: str, solved: float) -> dict[str, str | None]:
     rows = [row for test in runs["test"] for row in test if in_words(row["difficulty"]) == difficulty]
-    lines = _errors(rows, solved) | _groups(rows) if rows else {}
+    lines = {**_errors(rows, solved), **_groups(rows)} if rows else {}
     return {f"{difficulty}: {line}": values for line, values in lines.items()}
 
 

@@ -32,8 +32,8 @@ def judge(table: pd.DataFrame) -> Verdict:
     right = 1 - next(iter(found.values())).first
     return verdict_of_parts(
         parts,
-        f"At the second showing {right:.1%} of the MANN's answers are right, against {said}; {seeds} seeds. The others"
-        " have its controller, its rate and, where they have one, its memory, but no recipe of their own.",
+        f"At the second showing {right:.1%} of the MANN's answers are right, against {said}; {seeds} seeds. Each has a"
+        " recipe of its own, all have the same controller size, rate and memory.",
     )
 
 
