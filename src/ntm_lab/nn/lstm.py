@@ -26,3 +26,6 @@ class LSTM(Recurrent):
 
     cells = "lstm", nn.LSTM
     State = LSTMState
+    lstm: nn.LSTM
+    hidden: Tensor
+    cell: Tensor

@@ -29,8 +29,8 @@ class Recurrent(SequenceModel):
         dropout: the share of the last layer's output that is dropped in training.
     """
 
-    cells: ClassVar[tuple[str, type[nn.RNNBase]]]  # torch's layers, and what they are called here
-    State: ClassVar[type]  # a NamedTuple, of every layer, (B, layers, size)
+    cells: ClassVar[tuple[str, Callable[..., nn.RNNBase]]]  # torch's layers, and what they are called here
+    State: ClassVar[Any]  # a NamedTuple, of every layer, (B, layers, size)
     signals: Mapping[str, Kind] = {"hidden": Kind.VECTOR}
 
     def __init__(

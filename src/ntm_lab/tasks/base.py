@@ -116,18 +116,14 @@ class EvenTask(BaseTask):
         parts: list[tuple[Tensor, Batch]] = []
         for point in points.unique(dim=0):
             rows = (points == point).all(1).nonzero().squeeze(1)
-            values = dict(zip(self.ranges, point.tolist(), strict=True))
-            parts.append((rows, self.draw_even(len(rows), values, generator)))
+            alike = dict(zip(self.ranges, point.tolist(), strict=True))
+            parts.append((rows, self.draw_even(len(rows), alike, generator)))
         steps = max(part.inputs.shape[1] for _, part in parts)
-        first = parts[0][1]
-        whole = Batch(
-            *(field.new_zeros(batch_size, steps, *field.shape[2:]) for field in first[:3]),
-            lengths=first.lengths.new_zeros(batch_size),
-        )
+        shapes = [(batch_size, *[steps] * (field.dim() > 1), *field.shape[2:]) for field in parts[0][1]]
+        whole = Batch(*(field.new_zeros(shape) for field, shape in zip(parts[0][1], shapes, strict=True)))
         for rows, part in parts:
-            for field, values in zip(whole[:3], part[:3], strict=True):
-                field[rows, : values.shape[1]] = values
-            whole.lengths[rows] = part.lengths
+            for field, values in zip(whole, part, strict=True):
+                field[(rows, slice(values.shape[1])) if values.dim() > 1 else rows] = values
         return whole
 
 

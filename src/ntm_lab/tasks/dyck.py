@@ -46,7 +46,8 @@ class Dyck(EvenTask):
         draws = source(generator)
         words = []
         for _ in range(count):
-            word, opened = [], []
+            word: list[int] = []
+            opened: list[int] = []
             while len(word) < length:
                 left = length - len(word)
                 may_open = len(opened) < min(self.depth, left - 1)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +82,7 @@ class Residual(SequenceModel):
         if slots is not None:
             self.resize(slots)
         position = torch.zeros(batch_size, dtype=torch.int64, device=self.output.weight.device)
-        return ResidualState(position, tuple(mixer.initial_state(batch_size) for mixer in self.mixers))
+        return ResidualState(position, tuple(cast(Mixer, mixer).initial_state(batch_size) for mixer in self.mixers))
 
     def forward(
         self, inputs: Tensor, state: ResidualState | None = None, lengths: Tensor | None = None

@@ -56,7 +56,9 @@ class Attention(Mixer):
         past = Past(*(torch.cat(pair, 1) for pair in zip(state, (keys, values, here), strict=True)))
         new = not state.exist.shape[1]  # then padding comes last, where nothing looks at it
         mixed = F.scaled_dot_product_attention(
-            *(part.transpose(1, 2) for part in (queries, past.keys, past.values)),
+            queries.transpose(1, 2),
+            past.keys.transpose(1, 2),
+            past.values.transpose(1, 2),
             attn_mask=None if new and not self.alibi else self._mask(past.exist, here.shape[1], inputs.dtype),
             is_causal=new and not self.alibi,
         )
