@@ -60,4 +60,7 @@ def job(config: DictConfig) -> float:
     node = cast(DictConfig, HydraConfig.get())
     with claim(config, node) as found:
         results = found or import_quickly("ntm_lab.runs.run").train(config, node)
-    return math.nan if results is None else float(results["test"][0]["cost_bits"])
+    if results is None:
+        return math.nan
+    row = results["test"][0]
+    return float(row["cost_bits"] if "cost_bits" in row else row["squared_error"])

@@ -18,11 +18,14 @@ from torch import nn
 
 from ntm_lab import nn as models
 from ntm_lab import tasks
-from ntm_lab.nn import contents, controllers, encoders, image_encoders, weightings
-from ntm_lab.tasks import images
+from ntm_lab.nn import baselines, contents, controllers, encoders, image_encoders, weightings
+from ntm_lab.tasks import images, languages
 from ntm_lab.types import Task
 
-ROOMS: tuple[ModuleType, ...] = (tasks, images, models, controllers, encoders, image_encoders, contents, weightings)
+ROOMS: tuple[ModuleType, ...] = (
+    *(tasks, images, languages),
+    *(models, baselines, controllers, encoders, image_encoders, contents, weightings),
+)
 OWN: dict[str, Any] = {f"{room.__name__}.{name}": getattr(room, name) for room in ROOMS for name in room.__all__}
 TARGET, PARTIAL = "_target_", "_partial_"
 PATH = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+", re.ASCII)  # no part of it begins with an underscore
