@@ -1,4 +1,4 @@
-"""What a trained memory network still knows when its memory fails it: before it answers, or while it does.
+"""Ablations of a trained memory network: its memory fails before it answers, or while it does.
 
 An ablation takes over when the first answer is due. The model runs on by its own equations, from a state that is
 changed before its steps, so that there is no second machine here that could differ from the first. What each changes:
@@ -48,7 +48,7 @@ def intact(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: t
 
 
 def reads_zeroed(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
-    """Controller and output layer get 0 for what the read heads return, and for what they last returned.
+    """Controller and output layer see 0 in place of the reads, the last ones before the answer included.
 
     Emptying the memory would not do: a DNC reads what it wrote in the same step.
     """
@@ -76,14 +76,14 @@ class Unread(Access):
 
 
 def memory_frozen(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
-    """What a step writes is gone before the next; a DNC, which writes and then reads, still reads it in that step."""
+    """Each step's write is undone before the next; a DNC, which writes and then reads, still reads it in that step."""
     return by_steps(model, inputs, stored, lambda state: state.with_memory(stored.memory))
 
 
 def slots_shuffled(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
     """The slots of each memory change places at random; the heads look where they looked.
 
-    What was stored is still there, to be found by what it is and no longer by where it is.
+    The stored vectors are still there, to be found by content and no longer by location.
     """
     return model(inputs, shuffle(stored, chance))
 
@@ -99,7 +99,7 @@ def links_cut(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance
 
 
 def memory_cleared(model: SequenceModel, inputs: Tensor, stored: NetworkState, chance: torch.Generator) -> Outcome:
-    """The memory is again what it was before the first step; controller, heads and last reads go on as they are."""
+    """The memory has its initial contents again; controller, heads and last reads go on as they are."""
     initial = model.initial_state(len(inputs), stored.memory.shape[1])
     return model(inputs, stored.with_memory(initial.memory))
 

@@ -1,4 +1,4 @@
-"""What the backends compute on: the arrays of a sequence, and what a backend and a memory access have to supply.
+"""The arrays of a sequence, and the functions that a backend and a memory access have to supply.
 
 The arrays are shared by all backends and accesses; time comes first, then the batch, and everything is contiguous. What
 belongs to one access (its plan, state, series and saved tensors) is declared in a module of its own, such as
@@ -17,7 +17,7 @@ Parts = TypeVar("Parts", bound=tuple[Any, ...])
 
 
 class Plan(NamedTuple):
-    """What is fixed when a model is built."""
+    """Sizes and settings that are fixed when a model is built."""
 
     inputs: int
     layers: int
@@ -68,7 +68,7 @@ class Sparse(NamedTuple):
 
 
 class Upstream(NamedTuple):
-    """Upstream gradients of what a sequence returns; of length 0 where there is none."""
+    """Upstream gradients of the results of a sequence; length 0 means that there is none."""
 
     outputs: Tensor
     parameters: Tensor
@@ -76,7 +76,7 @@ class Upstream(NamedTuple):
 
 
 class Machine(Protocol):
-    """What a module such as `ntm_lab.fast.ntm` declares for an access."""
+    """The declarations that a module such as `ntm_lab.fast.ntm` makes for an access."""
 
     def plan_of(self, access: Any) -> Any:
         """`Plan.access`, a NamedTuple of numbers."""
@@ -99,9 +99,9 @@ class Machine(Protocol):
 
 
 class Kernels(Protocol):
-    """What a backend supplies: the two directions of the recurrence on the arrays above."""
+    """A backend: the two directions of the recurrence on the arrays above."""
 
-    MACHINES: Mapping[str, Any]  # by the name of the access's machine, what it has for it
+    MACHINES: Mapping[str, Any]  # the kernels of each access, by the name of its machine
 
     def unsuited(self, inputs: Tensor) -> str | None:
         """Why this backend cannot serve such inputs, or None."""

@@ -1,4 +1,4 @@
-"""The Differentiable Neural Computer as the fast kernels see it: what is fixed, its state, and what is kept of a step.
+"""The Differentiable Neural Computer as the fast kernels see it: its plan, its state, and the values kept of a step.
 
 R read heads and one write head; P parameters, N slots of width W, T steps, B sequences. Without links there are M = 0
 linked slots, else M = N.
@@ -11,7 +11,7 @@ from ntm_lab.fast.contract import Sparse
 
 
 class Plan(NamedTuple):
-    """What is fixed when a model is built.
+    """Sizes and settings that are fixed when a model is built.
 
     A field of the read head h begins at ``field + h * stride`` among the parameters; one that there is not, at 0.
     """
@@ -60,7 +60,7 @@ class State(NamedTuple):
 
 
 class Series(NamedTuple):
-    """What a step returns beside reads and parameters; also its gradient."""
+    """The results of a step beside reads and parameters; also their gradients."""
 
     usage: Any  # (T, B, N)
     allocation: Any  # (T, B, 1, N)
@@ -84,7 +84,7 @@ SIGNALS: Mapping[str, Callable[[Any, Series], Any]] = {
     "read_weighting": lambda access, series: series.read_weighting,
     "precedence": lambda access, series: series.precedence,
 }
-"""Of `ntm_lab.nn.DNCAccess`."""
+"""The machine of `ntm_lab.nn.DNCAccess`."""
 
 
 def plan_of(access: Any) -> Plan:

@@ -1,4 +1,4 @@
-"""The Memory-Augmented Neural Network as the fast kernels see it: what is fixed, its state, and what is kept of every
+"""The Memory-Augmented Neural Network as the fast kernels see it: its plan, its state, and the values kept of every
 step.
 
 R heads, which all read and write; P parameters, N slots of width W, T steps, B sequences.
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Plan(NamedTuple):
-    """What is fixed when a model is built. A field of head r begins at ``field + r * stride`` among the parameters."""
+    """Fixed when a model is built. A field of head r begins at ``field + r * stride`` among the parameters."""
 
     heads: int
     width: int
@@ -44,7 +44,7 @@ class State(NamedTuple):
 
 
 class Series(NamedTuple):
-    """What a step returns beside reads and parameters; also its gradient."""
+    """The results of a step beside reads and parameters; also their gradients."""
 
     usage: Any  # (T, B, N)
     read_weighting: Any  # (T, B, R, N)
@@ -96,4 +96,4 @@ SIGNALS: Mapping[str, Callable[[Any, Series], Tensor]] = {
     "read_weighting": lambda access, series: series.read_weighting,
     "write_weighting": lambda access, series: series.write_weighting,
 }
-"""Of `ntm_lab.nn.MANNAccess`."""
+"""The machine of `ntm_lab.nn.MANNAccess`."""

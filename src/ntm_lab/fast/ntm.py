@@ -1,4 +1,4 @@
-"""The Neural Turing Machine as the fast kernels see it: what is fixed, its state, and what is kept of every step.
+"""The Neural Turing Machine as the fast kernels see it: its plan, its state, and the values kept of every step.
 
 K = R + H heads, read heads first; P parameters, N slots of width W, S shifts, T steps, B sequences.
 """
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Plan(NamedTuple):
-    """What is fixed when a model is built. A field of head h begins at ``field + h * stride`` among the parameters."""
+    """Fixed when a model is built. A field of head h begins at ``field + h * stride`` among the parameters."""
 
     read_heads: int
     write_heads: int
@@ -43,7 +43,7 @@ class State(NamedTuple):
 
 
 class Series(NamedTuple):
-    """What a step returns beside reads and parameters; also its gradient."""
+    """The results of a step beside reads and parameters; also their gradients."""
 
     weighting: Any  # (T, B, K, N)
 
@@ -81,4 +81,4 @@ SIGNALS: Mapping[str, Callable[[Any, Series], Tensor]] = {
     "read_weighting": lambda access, series: access.split(series.weighting)[0],
     "write_weighting": lambda access, series: access.split(series.weighting)[1],
 }
-"""Of `ntm_lab.nn.NTMAccess`."""
+"""The machine of `ntm_lab.nn.NTMAccess`."""

@@ -33,7 +33,7 @@ def stack(layers: Sequence[Layer]) -> Tensor:
 
 
 class Result(NamedTuple):
-    """What a sequence returns. All but the state is 0 past a sequence's end."""
+    """The results of a sequence. All but the state is 0 past a sequence's end."""
 
     outputs: Tensor  # (B, T, C + R·W), hidden of the last layer and reads
     state: State

@@ -1,4 +1,4 @@
-"""What a training step does with the gradients, as one compiled pass over all tensors, which stay where they are.
+"""Clipping and optimizers, each as one compiled pass over all tensors, which stay where they are.
 
 PyTorch's own functions, which serve any tensors, take several times as long for the dozen small ones of a machine.
 """
@@ -68,7 +68,7 @@ def graves_rmsprop(
 
 
 def warm_up(weights: Iterable[Tensor]) -> None:
-    """Compile the functions for weights of this type, or load what was compiled before."""
+    """Compile the functions for weights of this type, or load them from the cache."""
     some = [*weights][:1]
     if suited(some):
         nothing = np.empty((5, 0), np.int64), np.empty(0, np.int64), LIKE[some[0].dtype]

@@ -1,4 +1,4 @@
-"""One sequence as an animation: what comes in, where the heads are, what the memory holds, and what is said."""
+"""One sequence as an animation: inputs, heads, memory and answers, step by step."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,7 +52,7 @@ HEADS = {"write": Cursor(-0.028, ">", WRITE), "read": Cursor(1.028, "<", READ)}
 
 
 class Film(NamedTuple):
-    """What is to be drawn of T steps, of the S slots in use."""
+    """The arrays to be drawn, of T steps and the S slots in use."""
 
     heading: str
     note: str
@@ -68,7 +68,7 @@ class Film(NamedTuple):
 
 @torch.no_grad()
 def animate_episode(model: SequenceModel, task: Task, batch: Batch, path: str | Path, title: str = "") -> Path:
-    """Write what a model does with the first sequence of a batch as a GIF, and return its path.
+    """Write a GIF of a model at work on the first sequence of a batch, and return its path.
 
     Step by step: the input, the slots that are written to (orange) and read from (blue), the memory as a grid with a
     cursor for each head, and the answer, in which what is wrong is red. ``title`` stands below the heading.
@@ -290,5 +290,5 @@ class _Stage:
 
 
 def _opacity(weightings: Array) -> Array:
-    """Of the strongest head, (T, slots) from (T, heads, slots); small weights are lifted, to be seen."""
+    """The weights of the strongest head, (T, slots) from (T, heads, slots); small ones are lifted to be visible."""
     return np.sqrt(np.clip(weightings.max(1), 0, 1))

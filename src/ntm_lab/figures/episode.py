@@ -32,7 +32,7 @@ Values = np.ndarray[Any, Any]
 
 
 def draw_episode(model: SequenceModel, task: Task, batch: Batch, title: str = "") -> Figure:
-    """What a model does with the first sequence of a batch: `draw_trace` of its trace.
+    """Draw a model at work on the first sequence of a batch: `draw_trace` of its trace.
 
     The heading says task, model and how the answer was; ``title`` stands below it.
     """
@@ -74,7 +74,7 @@ def first_of(batch: Batch) -> Batch:
 
 
 def solution_if_costly(task: Task, batch: Batch) -> Tensor | None:
-    """What the task's `solve` returns, if even that costs something, as with n-grams."""
+    """The task's solution if even that has a cost, as with n-grams."""
     solution = task.solve(batch)
     costly = bool(task.answer.solution_cost(solution, batch.targets, batch.mask).any())
     return solution if costly else None
@@ -103,19 +103,19 @@ def draw_trace(
     title: str = "",
     solution: Tensor | None = None,
 ) -> Figure:
-    """What is heard and written on the left, what is read and said on the right, each over time.
+    """Inputs and writing on the left, reading and answers on the right, each over time.
 
     From top to bottom: input, and output above target; vectors written and read; weightings, head by head, of the
     slots in use; usage and allocation; gates, shifts and read modes. At the side the memory, and links from slot to
     slot, as they are at the end.
 
     Args:
-        batch: of which the first sequence is drawn.
-        signals: a model's trace of it, with ``logits``; what is not in it is not drawn.
+        batch: its first sequence is drawn.
+        signals: a model's trace of it, with ``logits``; other signals are drawn if they are there.
         kinds: the model's ``signals``.
         answer: of the task; wrong answers are red.
         title: the heading.
-        solution: what the task's `solve` returns, to be drawn beside the output; None: not.
+        solution: the result of the task's `solve`, drawn beside the output; None: it is not.
     """
     return trace_panels(batch, signals, kinds, answer, title, solution).figure()
 
@@ -158,7 +158,7 @@ def slots_in_use(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind]) -> li
     return used[begin:] + used[:begin]
 
 
-# What was asked and answered
+# Questions and answers
 
 
 def answered(batch: Batch, outputs: Tensor, answer: Answer, solution: Tensor | None) -> Cells:
@@ -205,7 +205,7 @@ def _input(inputs: Tensor, scene: Scene) -> Cells:
 
 
 def names_of(numbers: Sequence[int], scene: Scene) -> str:
-    """What the symbols of a step are called."""
+    """The names of the symbols of a step."""
     return "".join(scene.symbols[number] if scene.symbols else str(number) for number in numbers)
 
 
@@ -234,7 +234,7 @@ def _gallery(outputs: Tensor, targets: Tensor, scene: Scene) -> Gallery:
 
 
 def _story(outputs: Tensor, targets: Tensor, mask: Tensor, scene: Scene) -> Story:
-    """Sentence by sentence, after a question what is said, and where that is wrong what would have been right."""
+    """Sentence by sentence; after a question the answer and, if that is wrong, the right one."""
     said = said_symbols(outputs, targets)
     sentences = []
     for phase in scene.phases:
@@ -253,7 +253,7 @@ def _story(outputs: Tensor, targets: Tensor, mask: Tensor, scene: Scene) -> Stor
     return Story(sentences, title="story and answers", height=height, over_time=False, numbered=True)
 
 
-# What the memory did
+# The memory
 
 
 def _memory(signals: Mapping[str, Tensor], kinds: Mapping[str, Kind], slots: Sequence[int]) -> Iterator[Row]:

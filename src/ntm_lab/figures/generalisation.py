@@ -1,6 +1,6 @@
 """How far a model holds: measures against difficulty, as curves, a grid of cells, or the gap to an optimum.
 
-Everything is told by shape and lightness as well as by colour: markers and dashes for lines, numbers for cells, and a
+Shape and lightness tell things apart as well as colour: markers and dashes for lines, numbers for cells, and a
 colour map that runs from dark to light for any eye.
 """
 
@@ -215,11 +215,11 @@ def _chance_gap(panel: Axes, row: Row) -> None:
 
 
 def _middles(count: int, window: int) -> list[float]:
-    """Of windows of positions that begin to count with 1."""
+    """The labels of windows of positions, which count from 1."""
     return [(first + 1 + min(first + window, count)) / 2 for first in range(0, count, window)]
 
 
 def _name(axis: str, row: Row, varying: Sequence[str]) -> str:
-    """The axis, and what the others are fixed at."""
+    """The axis, and the fixed values of the others."""
     fixed = {name: value for name, value in row["difficulty"].items() if name not in varying}
     return axis + (f" ({in_words(fixed)})" if fixed else "")

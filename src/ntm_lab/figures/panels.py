@@ -213,7 +213,7 @@ class Story(Part):
 
 @dataclass(frozen=True)
 class Key(Part):
-    """What the colours mean."""
+    """The legend of the colours."""
 
     def draw(self, axis: Axes) -> None:
         axis.set_axis_off()
@@ -234,8 +234,8 @@ class Key(Part):
 
 
 class Row(NamedTuple):
-    """Panels side by side: what is heard and written on the left, what is read and said on the right, over time; at
-    the side what the memory is like in the end. Panels of one place stand one above the other."""
+    """Panels side by side: inputs and writing on the left, reading and answers on the right, over time; the final
+    memory at the side. Panels of one place stand one above the other."""
 
     left: Sequence[Part] = ()
     right: Sequence[Part] = ()
@@ -249,7 +249,7 @@ class Row(NamedTuple):
 
     @property
     def height(self) -> float:
-        """Of its highest place."""
+        """The height of its highest place."""
         return max(map(_height, (self.left, self.right, self.side, self.whole)))
 
 

@@ -230,7 +230,7 @@ class Schedule(LRScheduler, ABC):
 
     @abstractmethod
     def factor(self) -> float:
-        """What the learning rates are multiplied by now."""
+        """The present factor of the learning rates."""
 
     def observe(self, validation: Mapping[str, float]) -> None:
         """Hear the measures of a validation, as they are logged, and the ``error_rate``."""

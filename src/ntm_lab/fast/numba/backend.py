@@ -150,7 +150,7 @@ def _arrays(parts: Any) -> Any:
 
 
 def _tile(plan: Plan, state: State) -> int:
-    """How many sequences a thread takes at once: as many as share its cache, by 4, as products go by 4 rows."""
+    """The sequences that a thread takes at once: those that fit its cache, a multiple of 4 for the products."""
     batch, _, slots = state.access.memory.shape
     each = prod(MACHINES[plan.access.machine].buffer(plan.access, 1, 1, slots))
     most = min(TILE, CACHE // each) if each else TILE

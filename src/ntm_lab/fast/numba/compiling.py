@@ -78,7 +78,7 @@ def cache_folder() -> Path | None:
 
 
 def _fingerprint() -> str:
-    """Of the content of all sources."""
+    """A hash of the content of all sources."""
     digest = hashlib.sha256()
     for source in (file for folder in SOURCES for file in sorted(folder.glob("*.py"))):
         digest.update(f"{source.name}\n".encode() + source.read_bytes())

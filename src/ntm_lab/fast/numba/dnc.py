@@ -135,7 +135,7 @@ def activate_backward(parameters: Array, gradient: Array, plan: Any) -> None:
 
 
 class Matched(NamedTuple):
-    """What a look-up of a head leaves for its gradient."""
+    """The values of a head's look-up that its gradient needs."""
 
     squares: Any  # (V,), of the mask, 1 without masks
     scaled: Any  # (V,), the key
@@ -255,7 +255,7 @@ class ForwardScratch(NamedTuple):
     order: Any  # (B, N), slots by their usage
     spare: Any  # (N,), of such
     found: Matched
-    kept: Any  # (N,), what is not freed
+    kept: Any  # (N,), the share that is not freed
     weightings: Any  # (2, N)
     zeros: Any  # (N,)
     vectors: Any  # (2, V)
@@ -267,7 +267,7 @@ class BackwardScratch(NamedTuple):
     order: Any  # (B, N), slots by their usage
     spare: Any  # (N,), of such
     found: Matched
-    kept: Any  # (N,), what is not freed
+    kept: Any  # (N,), the share that is not freed
     kept_grad: Any  # (N,)
     forward_grad: Any  # (R, N)
     backward_grad: Any  # (R, N)

@@ -24,7 +24,7 @@ def precedes(used: Array, i: int, j: int) -> bool:
 def sort_slots(used: Array, order: Array, spare: Array) -> None:
     """Sort ``order`` (N,), in which every slot stands once, by usage; quick where it is nearly sorted.
 
-    The order is the one that a stable sort gives, whatever it begins as.
+    The order is that of a stable sort, from any order that it begins with.
     """
     slots = len(order)
     for start in range(0, slots, RUN):

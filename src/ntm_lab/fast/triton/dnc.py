@@ -223,7 +223,7 @@ def mode_backward(
 
 @triton.jit
 def through_mask(plan: "Any", sizes: "Any", parameters: "Any", mask: "Any", like: "Any") -> "Any":
-    """What a mask (W,) lets through; all without masks."""
+    """The parts of a slot that a mask (W,) lets through; all without masks."""
     if plan.masking:
         return MASK_FLOOR + (1 - MASK_FLOOR) * vector_at(plan, sizes, parameters, mask, like)
     return tl.full((sizes.block_width,), 1.0, like.dtype)
@@ -291,7 +291,7 @@ def retain(plan: "Any", sizes: "Any", share: "Any", reading: "Any", parameters: 
 
 @triton.jit
 def cleared(plan: "Any", memory: "Any", kept: "Any") -> "Any":
-    """The memory without what is freed."""
+    """The memory without the freed parts."""
     if plan.deallocation:
         memory *= kept[:, None]
     return memory

@@ -15,7 +15,7 @@ from ntm_lab.fast.triton.elementary import load
 def erased(
     plan: "Any", sizes: "Any", memory: "Any", but: "Any", slot: "Any", weightings: "Any", parameters: "Any"
 ) -> "Any":
-    """What is left of the memory by all write heads but one (−1: but none)."""
+    """The share of the memory that all write heads but one (−1: but none) leave."""
     column = tl.arange(0, sizes.block_width)
     for h in range(plan.write_heads):
         weighting = load(weightings + h * sizes.slots + slot, slot < sizes.slots, memory)

@@ -25,7 +25,7 @@ from ntm_lab.fast.triton.products import along_columns, along_rows
 
 
 class Sizes(NamedTuple):
-    """What is fixed when a kernel is compiled, beside the plan. Blocks are powers of two."""
+    """Settings that are fixed when a kernel is compiled, beside the plan. Blocks are powers of two."""
 
     slots: int  # N
     width: int  # W
