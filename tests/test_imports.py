@@ -29,9 +29,9 @@ STANDS_ON = {
     "runs": "checks types files tasks evaluation training",
     "zoo": "checks types files nn tasks training runs",
     "studies": "checks types files nn tasks runs zoo evaluation figures",
-    "show": "checks types files nn tasks zoo evaluation figures",
-    "cli": "checks types files nn tasks runs zoo evaluation figures studies show",
-    "__init__": "nn tasks runs zoo evaluation figures show",
+    "viewer": "checks types files nn tasks zoo evaluation figures",
+    "cli": "checks types files nn tasks runs zoo evaluation figures studies viewer",
+    "__init__": "nn tasks runs zoo evaluation figures viewer",
 }
 KNOW_HYDRA = {"runs", "zoo", "cli/train.py"}
 

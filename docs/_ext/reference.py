@@ -26,7 +26,7 @@ PACKAGES = {
     "runs": "Runs and sweeps",
     "zoo": "Trained models",
     "studies": "Studies",
-    "show": "The page",
+    "viewer": "The page",
 }
 """The subpackages with a page; `fast`, the kernels, and `cli` are not for import."""
 

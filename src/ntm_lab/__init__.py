@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ntm_lab.evaluation.api import evaluate
     from ntm_lab.nn import DNC, LSTM, MANN, NTM
     from ntm_lab.runs.api import train
-    from ntm_lab.show.page import show
+    from ntm_lab.viewer.page import show
     from ntm_lab.zoo.find import load
 
 __all__ = ["DNC", "LSTM", "MANN", "NTM", "__version__", "evaluate", "load", "show", "tasks", "train"]
@@ -29,7 +29,7 @@ _HOMES = {
     **dict.fromkeys(("DNC", "LSTM", "MANN", "NTM"), "ntm_lab.nn"),
     "evaluate": "ntm_lab.evaluation.api",
     "load": "ntm_lab.zoo.find",
-    "show": "ntm_lab.show.page",
+    "show": "ntm_lab.viewer.page",
     "train": "ntm_lab.runs.api",
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ntm_lab.cli.evaluate import add_model_argument, add_trust_argument, writing
 from ntm_lab.evaluation.difficulties import parse
-from ntm_lab.show.page import make_page
+from ntm_lab.viewer.page import make_page
 from ntm_lab.zoo.find import find
 from ntm_lab.zoo.moments import moments
 

@@ -175,7 +175,8 @@ def _check_signature(key: str, node: Mapping[str, Any], made: Any) -> None:
         return
     names = [one.name for one in parameters.values() if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
     open_ended = any(one.kind == one.VAR_KEYWORD for one in parameters.values())
-    ours = not is_dataclass(made) and getattr(made, "__module__", "").startswith("ntm_lab.")
+    maker = made.__init__ if inspect.isclass(made) else made  # which may be that of a class of another package
+    ours = not is_dataclass(made) and getattr(maker, "__module__", "").startswith("ntm_lab.")
     for name, value in node.items():
         if name in SPECIAL:
             continue

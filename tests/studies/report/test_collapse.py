@@ -179,7 +179,7 @@ def test_two_tiny_runs(sweep: Path, monkeypatch: pytest.MonkeyPatch, recwarn: py
     assert set(ablations["arm"]) == {"uniform_start"}  # the other is neither collapsed nor solved
     assert set(ablations["chance"] / ablations["length"]) == {2}  # of four bits
     wrong = ablations.pivot(index="length", columns="ablation", values="wrong_bits")
-    assert wrong.shape == (len(LENGTHS), 5)
+    assert wrong.shape == (len(LENGTHS), 6)
     assert (wrong["slots shuffled"] == wrong["intact"]).all()  # all slots are alike
     STUDY.draw(table)
     assert STUDY.judge(table).outcome == TOO_FEW

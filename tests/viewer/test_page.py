@@ -15,9 +15,9 @@ from ntm_lab.evaluation import ABLATIONS, Ablated
 from ntm_lab.evaluation.ablations import Ablation
 from ntm_lab.nn.encoders import Words
 from ntm_lab.runs.run import Run
-from ntm_lab.show import Page, show
-from ntm_lab.show.description import describe
-from ntm_lab.show.page import with_rounded_weights
+from ntm_lab.viewer import Page, show
+from ntm_lab.viewer.description import describe
+from ntm_lab.viewer.page import with_rounded_weights
 from ntm_lab.tasks.difficulties import seeded
 from ntm_lab.tasks.images.base import Images
 from ntm_lab.tasks.stories import WORDS

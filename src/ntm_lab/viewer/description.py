@@ -1,4 +1,4 @@
-"""What the page has to know of a model: plain values, and tensors as `ntm_lab.show.numbers` writes them.
+"""What the page has to know of a model: plain values, and tensors as `ntm_lab.viewer.numbers` writes them.
 
 ``web/machine.js`` builds the machine from it.
 """
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ntm_lab.nn import LSTM, DNCAccess, MANNAccess, MemoryNetwork, NTMAccess
 from ntm_lab.nn.encoders import Words
-from ntm_lab.show.numbers import Node, tensor
+from ntm_lab.viewer.numbers import Node, tensor
 from ntm_lab.types import Access, Field, Kind, Layer, SequenceModel
 
 ACCESSES: tuple[type[Access], ...] = (NTMAccess, DNCAccess, MANNAccess)

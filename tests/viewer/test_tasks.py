@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ntm_lab import tasks
-from ntm_lab.show.sequences import SETTINGS, describe_task
+from ntm_lab.viewer.sequences import SETTINGS, describe_task
 from ntm_lab.tasks.base import BaseTask
 from ntm_lab.tasks.difficulties import hardest, seeded
 from ntm_lab.types import Batch

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ntm_lab.show.numbers import Node, tensor
+from ntm_lab.viewer.numbers import Node, tensor
 from ntm_lab.tasks import AssociativeRecall, Babi, Bits, Copy, NGrams, OneShot, RepeatCopy, Sort, Symbols
 from ntm_lab.tasks.difficulties import hardest, in_words, ladder, seeded
 from ntm_lab.tasks.stories import ASKED, WORDS

@@ -12,10 +12,10 @@ import torch
 
 from ntm_lab.checks import at_least
 from ntm_lab.files import write_whole
-from ntm_lab.show.bundle import WEB, bundle
-from ntm_lab.show.description import describe
-from ntm_lab.show.numbers import packed, rounded
-from ntm_lab.show.sequences import describe_task
+from ntm_lab.viewer.bundle import WEB, bundle
+from ntm_lab.viewer.description import describe
+from ntm_lab.viewer.numbers import packed, rounded
+from ntm_lab.viewer.sequences import describe_task
 from ntm_lab.tasks.base import check_axes
 from ntm_lab.types import Difficulty, SequenceModel, Task
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from ntm_lab.show.bundle import bundle
+from ntm_lab.viewer.bundle import bundle
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 SECONDS = 60
