@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def test_tensorboard_hides_what_is_repeated(tmp_path: Path) -> None:
     for step in (4, 8, 12):
         first.log_metrics({"a": float(step)}, step=step)
     first.finalize("success")
+    time.sleep(1)  # files are read in the order of their names, which begin with the second
     second = TensorBoardLog(tmp_path, 8)
     second.log_metrics({"a": -12.0}, step=12)
     second.finalize("success")
