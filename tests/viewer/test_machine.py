@@ -12,9 +12,9 @@ import ntm_lab
 from ntm_lab.evaluation.ablations import ABLATIONS, Ablated, Ablation
 from ntm_lab.nn import MemoryNetwork
 from ntm_lab.nn.encoders import Words
+from ntm_lab.types import SequenceModel
 from ntm_lab.viewer.bundle import WEB
 from ntm_lab.viewer.description import describe
-from ntm_lab.types import SequenceModel
 
 I, O, STEPS = 5, 3, 12  # noqa: E741
 SMALL = {"slots": 7, "width": 4, "size": 6}

@@ -15,12 +15,12 @@ from ntm_lab.evaluation import ABLATIONS, Ablated
 from ntm_lab.evaluation.ablations import Ablation
 from ntm_lab.nn.encoders import Words
 from ntm_lab.runs.run import Run
-from ntm_lab.viewer import Page, show
-from ntm_lab.viewer.description import describe
-from ntm_lab.viewer.page import with_rounded_weights
 from ntm_lab.tasks.difficulties import seeded
 from ntm_lab.tasks.images.base import Images
 from ntm_lab.tasks.stories import WORDS
+from ntm_lab.viewer import Page, show
+from ntm_lab.viewer.description import describe
+from ntm_lab.viewer.page import with_rounded_weights
 from ntm_lab.zoo import shipped
 from ntm_lab.zoo.find import Trained, find
 from ntm_lab.zoo.moments import moments

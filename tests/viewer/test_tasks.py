@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ntm_lab import tasks
-from ntm_lab.viewer.sequences import SETTINGS, describe_task
 from ntm_lab.tasks.base import BaseTask
 from ntm_lab.tasks.difficulties import hardest, seeded
 from ntm_lab.types import Batch
+from ntm_lab.viewer.sequences import SETTINGS, describe_task
 
 DRAW = """
 return given.map(({ described, difficulty }) => {

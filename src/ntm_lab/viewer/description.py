@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ntm_lab.nn import LSTM, DNCAccess, MANNAccess, MemoryNetwork, NTMAccess
 from ntm_lab.nn.encoders import Words
-from ntm_lab.viewer.numbers import Node, tensor
 from ntm_lab.types import Access, Field, Kind, Layer, SequenceModel
+from ntm_lab.viewer.numbers import Node, tensor
 
 ACCESSES: tuple[type[Access], ...] = (NTMAccess, DNCAccess, MANNAccess)
 """The memories whose steps are written in JavaScript, by the names of their classes."""

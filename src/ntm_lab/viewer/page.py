@@ -12,12 +12,12 @@ import torch
 
 from ntm_lab.checks import at_least
 from ntm_lab.files import write_whole
+from ntm_lab.tasks.base import check_axes
+from ntm_lab.types import Difficulty, SequenceModel, Task
 from ntm_lab.viewer.bundle import WEB, bundle
 from ntm_lab.viewer.description import describe
 from ntm_lab.viewer.numbers import packed, rounded
 from ntm_lab.viewer.sequences import describe_task
-from ntm_lab.tasks.base import check_axes
-from ntm_lab.types import Difficulty, SequenceModel, Task
 
 HEIGHT = 760  # pixels of a notebook's cell
 LIMIT = 1_500_000  # bytes of a page; above, the weights are rounded

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ntm_lab.viewer.numbers import Node, tensor
 from ntm_lab.tasks import AssociativeRecall, Babi, Bits, Copy, NGrams, OneShot, RepeatCopy, Sort, Symbols
 from ntm_lab.tasks.difficulties import hardest, in_words, ladder, seeded
 from ntm_lab.tasks.stories import ASKED, WORDS
 from ntm_lab.types import Answer, Batch, Task
+from ntm_lab.viewer.numbers import Node, tensor
 
 SETTINGS: dict[type[Any], tuple[str, ...]] = {
     Copy: ("bits", "start_code"),
