@@ -1,5 +1,5 @@
 // The loop of a controller around a memory, the same for every access; ntm_lab/nn/network.py. And a stack of LSTM layers
-// without one. A machine is made of what ntm_lab/show/description.py wrote down.
+// without one. A machine is made of what ntm_lab/viewer/description.py wrote down.
 
 import { dncStep } from "./dnc.js";
 import { mannStep } from "./mann.js";
@@ -18,7 +18,7 @@ const BOUNDS = {
 };
 
 // Tensors come as {shape, base64} or {shape, at}, a place in the block of all numbers: float32, the lowest bytes of all
-// numbers first; or with a scale bytes, to be divided by it. ntm_lab/show/numbers.py.
+// numbers first; or with a scale bytes, to be divided by it. ntm_lab/viewer/numbers.py.
 export function decode(node, block = null) {
   if (Array.isArray(node)) return node.map((part) => decode(part, block));
   if (node === null || typeof node !== "object") return node;
