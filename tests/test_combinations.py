@@ -29,7 +29,7 @@ LACKS = {  # what a model does not have: groups, and penalties of signals that i
     "dnc": {"memory.weighting": ()},
     "mann": {"memory.weighting": (), "penalty": ("shift_entropy", "entropy")},
     **dict.fromkeys(("lstm", "gru", "transformer", "linear_memory"), NO_MEMORY),
-    **dict.fromkeys(("stack_rnn", "tape_rnn"), NO_WEIGHTING),
+    "stack_rnn": NO_WEIGHTING,
 }
 TINY = {
     "copy": ["task.lengths=[1,3]"],

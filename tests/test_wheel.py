@@ -83,9 +83,9 @@ def test_it_trains_on_a_task_of_ones_own(installed: Path, tmp_path: Path) -> Non
 
 
 def test_what_is_wrong_is_one_line(installed: Path, tmp_path: Path) -> None:
-    ended = ntm_lab(installed, tmp_path, "train", "model=gru")
+    ended = ntm_lab(installed, tmp_path, "train", "model=elman")
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == [
-        "In 'config': Could not find 'model/gru' Available options in 'model': dnc lstm mann ntm; "
-        "asked for with model=gru"
+        "In 'config': Could not find 'model/elman' Available options in 'model': dnc gru linear_memory lstm mann ntm "
+        "rnn stack_rnn transformer; asked for with model=elman"
     ]

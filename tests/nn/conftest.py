@@ -64,7 +64,6 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "DNC-cut_usage-unbounded": ("DNC", {"cut_usage_gradient": True, "bounded": False}),
     "MANN-2_heads": ("MANN", {"heads": 2}),
     "MANN-2_heads-to_written-after": ("MANN", {"heads": 2, "gate_to": "written", "read_first": False}),
-    "Tape-oracle": ("Tape", {"oracle": True}),
     "MANN-santoro": (
         "MANN",
         {

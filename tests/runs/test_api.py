@@ -116,7 +116,7 @@ def test_it_works_within_another_hydra_application(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"model": "gru"}, "Could not find 'model/gru'"),
+        ({"model": "elman"}, "Could not find 'model/elman'"),
         ({"memory": {"slots": 0}}, "memory.slots=0: must be a whole number of at least 1"),
         ({"modell": "ntm"}, "Could not override 'modell'"),
         ({"model": "lstm"}, r"asked for with task=copy model=lstm"),

@@ -27,7 +27,7 @@ def message(err: str) -> str:
 
 # What is asked for, and what the message must say: the key, the value, what is allowed.
 UNKNOWN = [
-    (["model=gru"], ["Could not find 'model/gru'", "lstm", "ntm"]),
+    (["model=elman"], ["Could not find 'model/elman'", "lstm", "ntm"]),
     (["task=copi"], ["Could not find 'task/copi'", "associative_recall", "copy", "ngrams", "repeat_copy", "sort"]),
     (["controller=gru"], ["Could not find 'controller/gru'", "feedforward", "lstm", "recurrent"]),
     (["memory=1x1"], ["Could not find 'memory/1x1'", "128x20"]),

@@ -1,16 +1,13 @@
 """The memory networks of the papers: a `MemoryNetwork` with its access, built from plain settings."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess, StackAccess, TapeAccess
+from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess, StackAccess
 from ntm_lab.nn.controllers import make_controller
-from ntm_lab.nn.network import MemoryNetwork, NetworkState
+from ntm_lab.nn.network import MemoryNetwork
 from ntm_lab.types import Access, Controller, Encoder
 
 
@@ -114,32 +111,3 @@ class StackRNN(_Machine):
     """
 
     access_class = StackAccess
-
-
-class TapeRNN(_Machine):
-    """A network with a tape: Delétang et al. 2022 (arXiv 2207.02098).
-
-    Arguments as of `NTM`; those of the memory are in `TapeAccess`. With ``oracle=True``, as in the paper, it is told
-    how long the input is before it begins: the number of steps at which the last channel is 0, which is the word's
-    length in a `Language`. A state that goes on keeps the number it began with.
-
-    >>> import torch
-    >>> inputs = torch.zeros(1, 5, 3)
-    >>> inputs[:, 3:, -1] = 1
-    >>> int(TapeRNN(3, 2, oracle=True)(inputs)[1].access.jump)
-    3
-    """
-
-    access_class = TapeAccess
-
-    def _unroll(
-        self, inputs: Tensor, state: NetworkState | None, lengths: Tensor | None, wanted: Sequence[str]
-    ) -> tuple[dict[str, Tensor], NetworkState]:
-        if state is None and cast(TapeAccess, self.access).oracle:
-            exists = torch.ones_like(inputs[..., -1], dtype=torch.bool)
-            if lengths is not None:
-                exists = torch.arange(inputs.shape[1], device=lengths.device) < lengths.unsqueeze(1)
-            state = self.initial_state(len(inputs))
-            jump = (exists & (inputs[..., -1] == 0)).sum(1)
-            state = state._replace(access=state.access._replace(jump=jump))
-        return super()._unroll(inputs, state, lengths, wanted)

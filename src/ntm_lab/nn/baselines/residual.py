@@ -115,6 +115,8 @@ class Residual(SequenceModel):
     ) -> tuple[Tensor, ResidualState]:
         batch, steps, _ = inputs.shape
         state = self.initial_state(batch) if state is None else state
+        if not steps:
+            return inputs.new_zeros(batch, 0, self.output.in_features), state
         exists = None
         if lengths is not None:
             exists = torch.arange(steps, device=inputs.device) < lengths.unsqueeze(1)
