@@ -1,6 +1,6 @@
 """Stacks of torch's recurrent layers, whose only memory is their state: what LSTM, GRU and RNN share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 import torch
@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ntm_lab.checks import at_least, share, switch
-from ntm_lab.nn.arguments import accept, chosen, freeze
+from ntm_lab.nn.arguments import freeze
 from ntm_lab.nn.controllers import MOST_LAYERS
-from ntm_lab.types import Encoder, Kind, SequenceModel
+from ntm_lab.nn.plain import PlainModel
+from ntm_lab.types import Encoder
 
 
-class Recurrent(SequenceModel):
+class Recurrent(PlainModel):
     """``layers`` of ``size`` and a linear output.
 
     Sequences of different lengths are packed, so that no step is computed past their ends. Without ``packed`` `trace`,
@@ -31,7 +32,6 @@ class Recurrent(SequenceModel):
 
     cells: ClassVar[tuple[str, Callable[..., nn.RNNBase]]]  # torch's layers, and what they are called here
     State: ClassVar[Any]  # a NamedTuple, of every layer, (B, layers, size)
-    signals: Mapping[str, Kind] = {"hidden": Kind.VECTOR}
 
     def __init__(
         self,
@@ -63,36 +63,12 @@ class Recurrent(SequenceModel):
             self.resize(slots)
         return self.State(*(getattr(self, part).expand(batch_size, -1, -1) for part in self.State._fields))
 
-    def forward(self, inputs: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
-        """Logits (B, T, O) of inputs (B, T, I), and the state after the last step.
-
-        Inputs may also be one sequence (T, I) or a PackedSequence; the logits then have the same form.
-        """
-        given = accept(self, inputs, state, lengths)
-        hidden, state = self._unroll(given.inputs, given.state, given.lengths)
-        return given.outputs(self._logits(hidden)), given.after(state)
-
-    def trace(
-        self,
-        inputs: Tensor,
-        state: Any = None,
-        lengths: Tensor | None = None,
-        signals: Sequence[str] | None = None,
-    ) -> dict[str, Tensor]:
-        """``"logits"`` and the named signals (default: all) of every step; ValueError names one that there is not."""
-        given = accept(self, inputs, state, lengths)
-        hidden, _ = self._unroll(given.inputs, given.state, given.lengths if self.packed else None)
-        traced = {"logits": self._logits(hidden)}
-        if chosen(signals, [*self.signals]):
-            traced["hidden"] = hidden.unsqueeze(2)
-        return {name: given.outputs(part) for name, part in traced.items()}
-
-    def _logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor) -> Tensor:
         if self.dropout:
             hidden = nn.functional.dropout(hidden, self.dropout, self.training)
-        return cast(Tensor, self.output(hidden))
+        return super().logits(hidden)
 
-    def _unroll(self, inputs: Tensor, state: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
+    def unroll(self, inputs: Tensor, state: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
         state = self.initial_state(len(inputs)) if state is None else state
         # torch wants its states as (layers, B, size), contiguous, and a single one alone
         parts = [part.transpose(0, 1).contiguous() for part in state]

@@ -1,7 +1,7 @@
 """What Transformers and linear memories share: residual layers, each a mixer over time and a feedforward part."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import torch
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ntm_lab.checks import at_least, share
-from ntm_lab.nn.arguments import accept, chosen
 from ntm_lab.nn.controllers import MOST_LAYERS
-from ntm_lab.types import Encoder, Kind, SequenceModel
+from ntm_lab.nn.plain import PlainModel
+from ntm_lab.types import Encoder
 
 
 class Mixer(nn.Module):
@@ -38,7 +38,7 @@ class ResidualState(NamedTuple):
         return pytree.tree_map(lambda part: part.detach(), self)
 
 
-class Residual(SequenceModel):
+class Residual(PlainModel):
     """Linear, ``layers`` × (x + mixer(norm x), x + feedforward(norm x)), norm, linear: the usual pre-norm stack.
 
     Args:
@@ -49,7 +49,6 @@ class Residual(SequenceModel):
         dropout: the share of what a layer adds that is dropped in training.
     """
 
-    signals: Mapping[str, Kind] = {"hidden": Kind.VECTOR}
     wider: ClassVar[int] = 4
 
     def __init__(
@@ -84,35 +83,7 @@ class Residual(SequenceModel):
         position = torch.zeros(batch_size, dtype=torch.int64, device=self.output.weight.device)
         return ResidualState(position, tuple(cast(Mixer, mixer).initial_state(batch_size) for mixer in self.mixers))
 
-    def forward(
-        self, inputs: Tensor, state: ResidualState | None = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, ResidualState]:
-        """Logits (B, T, O) of inputs (B, T, I), and the state after the last step.
-
-        Inputs may also be one sequence (T, I) or a PackedSequence; the logits then have the same form.
-        """
-        given = accept(self, inputs, state, lengths)
-        hidden, state = self._unroll(given.inputs, given.state, given.lengths)
-        return given.outputs(self.output(hidden)), given.after(state)
-
-    def trace(
-        self,
-        inputs: Tensor,
-        state: ResidualState | None = None,
-        lengths: Tensor | None = None,
-        signals: Sequence[str] | None = None,
-    ) -> dict[str, Tensor]:
-        """``"logits"`` and the named signals (default: all) of every step; ValueError names one that there is not."""
-        given = accept(self, inputs, state, lengths)
-        hidden, _ = self._unroll(given.inputs, given.state, given.lengths)
-        traced = {"logits": self.output(hidden)}
-        if chosen(signals, [*self.signals]):
-            traced["hidden"] = hidden.unsqueeze(2)
-        return {name: given.outputs(part) for name, part in traced.items()}
-
-    def _unroll(
-        self, inputs: Tensor, state: ResidualState | None, lengths: Tensor | None
-    ) -> tuple[Tensor, ResidualState]:
+    def unroll(self, inputs: Tensor, state: Any, lengths: Tensor | None) -> tuple[Tensor, ResidualState]:
         batch, steps, _ = inputs.shape
         state = self.initial_state(batch) if state is None else state
         if not steps:

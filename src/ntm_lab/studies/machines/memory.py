@@ -55,7 +55,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
 
 
 def _runs(folders: Mapping[str, Path]) -> list[dict[Any, Any]]:
-    """Of every machine by its recipe, on every task whose answers are right or wrong."""
+    """The runs of every machine by its recipe, on every task whose answers are right or wrong."""
     known = read_runs(folders["tasks"])
     episodes = read_runs(folders[SWEEP])
     known = known[~known["choices.task"].isin(NEVER_SOLVED)]
