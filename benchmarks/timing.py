@@ -44,14 +44,15 @@ def training_step(workload: Workload, model: nn.Module, batch: int, threads: int
     clip: Callable[..., torch.Tensor] = partial(clip_grad_norm_, max_norm=10.0)
     if isinstance(model, SequenceModel):
         adam, clip = getattr(optim, "Adam", adam), optim.ClipNorm(10.0)  # an older commit has no Adam of its own
-    optimizer = adam(model.parameters(), lr=1e-4, betas=(0.9, 0.95), fused=True)
+    parameters = [*model.parameters()]
+    optimizer = adam(parameters, lr=1e-4, betas=(0.9, 0.95), fused=True)
 
     def step() -> None:
         torch.set_num_threads(threads)
         loss = loss_of(model, next(endless))
         optimizer.zero_grad()
         loss.backward()
-        clip(model.parameters())
+        clip(parameters)
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()

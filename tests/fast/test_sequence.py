@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ntm_lab.fast.contract import Plan, State, Weights, leaves
+from ntm_lab.fast.contract import Plan, State, leaves
 from ntm_lab.fast.numba import backend as numba_backend
-from ntm_lab.fast.sequence import MACHINES, run
+from ntm_lab.fast.sequence import MACHINES, Affine, Network, run
 from ntm_lab.nn import DNCAccess, MANNAccess, MemoryNetwork, NetworkState, NTMAccess
-from ntm_lab.types import Access
+from ntm_lab.types import Access, Layer
 
 Build = Callable[..., MemoryNetwork]
 
@@ -51,17 +51,21 @@ BATCH, STEPS, SLOTS = 2, 3, 4
 
 def drawn(plan: Plan) -> dict[str, Tensor]:
     """All that goes in, by name, in float64."""
-    emitted, (state, _, _) = plan.parameters, MACHINES[plan.access.machine].shapes(plan.access, BATCH, SLOTS)
-    below = plan.inputs + plan.reads if plan.layers == 1 else max(plan.inputs + plan.reads, plan.size)
+    state, _, _ = MACHINES[plan.access.machine].shapes(plan.access, BATCH, SLOTS)
     shapes = {
         "inputs": (BATCH, STEPS, plan.inputs),
-        "layers": (plan.layers, plan.size * (4 if plan.gated else 1), below + plan.size * plan.recurrent + 1),
-        "heads": (emitted, plan.size),
-        "bias": (emitted,),
-        "hidden": (plan.layers, BATCH, plan.size),
-        "cell": (plan.layers, BATCH, plan.size),
+        "heads": (plan.parameters, plan.size),
+        "bias": (plan.parameters,),
+        "output": (3, plan.size + plan.reads),
+        "output bias": (3,),
+        "hidden": (BATCH, plan.layers, plan.size),
+        "cell": (BATCH, plan.layers, plan.size),
         "reads": (BATCH, plan.reads),
     } | state._asdict()
+    rows = plan.size * (4 if plan.gated else 1)
+    for number, (below, _) in enumerate(plan.columns):
+        shapes |= {f"below {number}": (rows, below), f"layer bias {number}": (rows,)}
+        shapes |= {f"own {number}": (rows, plan.size)} if plan.recurrent else {}
     generator = torch.Generator().manual_seed(0)
     tensors = {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
     shares = {name: tensors[name].sigmoid() for name in ("usage", "precedence", "link") if name in tensors}
@@ -70,13 +74,19 @@ def drawn(plan: Plan) -> dict[str, Tensor]:
 
 def apply(plan: Plan, tensors: dict[str, Tensor], lengths: Tensor | None = None) -> tuple[Tensor, ...]:
     """Everything that comes out."""
-    inputs, *others = tensors.values()
-    hidden, cell, reads, *own = others[3:]
     machine = MACHINES[plan.access.machine]
-    own_state, _, _ = machine.shapes(plan.access, BATCH, SLOTS)
-    state = State(hidden, cell, reads, own_state._make(own))
-    result = run(numba_backend, machine, plan, inputs, Weights(*others[:3]), state, lengths, signals=True)
-    return result.outputs, result.parameters, *result.series, *leaves(result.state)
+    own, _, _ = machine.shapes(plan.access, BATCH, SLOTS)
+    state = State(*(tensors[name] for name in ("hidden", "cell", "reads")), own._make(map(tensors.get, own._fields)))
+    layers = tuple(
+        Layer(tensors[f"below {number}"], tensors.get(f"own {number}"), tensors[f"layer bias {number}"])
+        for number in range(plan.layers)
+    )
+    network = Network(
+        Affine(tensors["heads"], tensors["bias"]), Affine(tensors["output"], tensors["output bias"]), layers
+    )
+    result = run(numba_backend, machine, plan, tensors["inputs"], network, state, lengths, signals=True)
+    assert result.signals is not None
+    return result.logits, *leaves(result.signals), *leaves(result.state)
 
 
 @pytest.mark.parametrize("lengths", [None, (1, 3), (2, 1)], ids=["whole", "padded", "padded to more than the longest"])
@@ -114,10 +124,10 @@ def test_values_are_the_same_without_gradients(lengths: tuple[int, ...] | None) 
 
 def test_a_sequence_of_length_0_keeps_its_state() -> None:
     tensors = {name: tensor.requires_grad_() for name, tensor in drawn(PLAIN).items()}
-    *series, hidden, cell, reads, memory, weighting = apply(PLAIN, tensors, torch.tensor([0, 2]))
+    _, *series, hidden, cell, reads, memory, weighting = apply(PLAIN, tensors, torch.tensor([0, 2]))
     for part, name in ((memory, "memory"), (weighting, "weighting"), (reads, "reads")):
         assert torch.equal(part[0], tensors[name][0]) and not torch.equal(part[1], tensors[name][1])
-    assert torch.equal(hidden[:, 0], tensors["hidden"][:, 0]) and torch.equal(cell[:, 0], tensors["cell"][:, 0])
+    assert torch.equal(hidden[0], tensors["hidden"][0]) and torch.equal(cell[0], tensors["cell"][0])
     assert not any(part[0].any() for part in series)
     (gradient,) = torch.autograd.grad(memory[0].sum(), tensors["memory"])
     assert (gradient[0] == 1).all() and not gradient[1].any()

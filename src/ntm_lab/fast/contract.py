@@ -8,10 +8,12 @@ T steps, B sequences, L layers of the controller of size C with G = 4 gates (LST
 parameters, N slots of width W.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
+
+from ntm_lab.types import Layer
 
 Parts = TypeVar("Parts", bound=tuple[Any, ...])
 
@@ -29,11 +31,22 @@ class Plan(NamedTuple):
     every: int  # steps between two memories that are saved for backward
     access: Any  # the access's own plan, with ``machine``, the name of its kernels
 
+    @property
+    def columns(self) -> list[tuple[int, int]]:
+        """Of each layer, where the columns for [below | own hidden | 1] are divided."""
+        below = [self.inputs + self.reads, *[self.size] * (self.layers - 1)]
+        return [(width, width + self.size * self.recurrent) for width in below]
+
+    @property
+    def widest(self) -> int:
+        """D, the columns of the widest layer."""
+        return max(own for _, own in self.columns) + 1
+
 
 class Weights(NamedTuple):
-    """The weights inside the recurrence; also their gradients."""
+    """The weights inside the recurrence, or their gradients."""
 
-    layers: Tensor  # (L, G·C, D): columns for [below | own hidden | 1], below is [inputs | reads] or the hidden below
+    layers: Tensor  # (L, G·C, D or more): columns for [below | own hidden | 1], below is [inputs | reads] or the hidden
     heads: Tensor  # (P, C)
     bias: Tensor  # (P,)
 
@@ -50,7 +63,7 @@ class State(NamedTuple):
 class Tape(NamedTuple):
     """Tensors saved for backward. Without gradients, those marked * keep only the last step (T = 1)."""
 
-    joined: Tensor  # (L, T*, B, D), what meets the weights of a layer
+    joined: Tensor  # (L, T*, B, D or more), what meets the weights of a layer, and zeros
     gates: Tensor  # (L, T*, B, G·C), bounded
     cells: Tensor  # (L, T*, B, C); of size 0 without gates
     snapshots: Tensor  # (T / every, B, …), the memory before the steps 0, every, 2 every, …
@@ -111,9 +124,15 @@ class Kernels(Protocol):
         """How a memory is held in `Tape.snapshots`."""
         ...
 
-    def forward(
-        self, plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initial: State, tape: Tape
-    ) -> State:
+    def joined_width(self, plan: Plan) -> int:
+        """The width of `Tape.joined`."""
+        ...
+
+    def pack(self, plan: Plan, layers: Sequence[Layer], heads: Tensor, bias: Tensor) -> Any:
+        """A copy of the weights as both directions read them; heads (P, C), bias (P,)."""
+        ...
+
+    def forward(self, plan: Plan, lengths: Tensor, inputs: Tensor, weights: Any, initial: State, tape: Tape) -> State:
         """Fill the tape and return the final state; inputs (T, B, I), lengths (B,) descending."""
         ...
 
@@ -121,14 +140,14 @@ class Kernels(Protocol):
         self,
         plan: Plan,
         lengths: Tensor,
-        weights: Weights,
+        weights: Any,
         initial: State,
         tape: Tape,
         upstream: Upstream,
         final: State,
         inputs: Tensor,
     ) -> tuple[State, Weights]:
-        """From the gradient of the final state to those of the initial state and of the weights.
+        """From the gradient of the final state, whose parts may be None, to those of the initial state and the weights.
 
         ``inputs`` (T, B, I) receives the gradient of the inputs; of length 0 if that is not wanted. Nothing past a
         sequence's end is read or written, except the zeros of ``tape.joined`` and ``tape.outputs``.

@@ -15,9 +15,6 @@ from ntm_lab.types import Access, Controller, ControllerState, Encoder, Kind, La
 
 HALF = (torch.float16, torch.bfloat16)
 
-Outcome = tuple[Tensor, dict[str, Tensor], "NetworkState"]
-"""The features that give the logits, (B, T, size + R·W), the signals, (B, T, …), and the state after the last step."""
-
 
 class NetworkState(NamedTuple):
     """All that a memory network carries from one step to the next."""
@@ -165,16 +162,15 @@ class MemoryNetwork(SequenceModel):
             past = (torch.arange(steps, device=lengths.device) >= lengths.unsqueeze(1)).unsqueeze(2)
             inputs = inputs.masked_fill(past, 0)
         kernels, layers = self._fast_path(inputs, wanted)
-        if kernels is None or layers is None:
-            outputs, signals, state = self._by_steps(inputs, state, lengths, wanted)
-            if lengths is not None:
-                outputs = outputs.masked_fill(past, 0)
-                signals = {
-                    name: part.masked_fill(past.view(*past.shape[:2], *[1] * (part.dim() - 2)), 0)
-                    for name, part in signals.items()
-                }
-        else:
-            outputs, signals, state = self._at_once(kernels, layers, inputs, state, lengths, wanted)
+        if kernels is not None and layers is not None:
+            return self._at_once(kernels, layers, inputs, state, lengths, wanted)
+        outputs, signals, state = self._by_steps(inputs, state, lengths, wanted)
+        if lengths is not None:
+            outputs = outputs.masked_fill(past, 0)
+            signals = {
+                name: part.masked_fill(past.view(*past.shape[:2], *[1] * (part.dim() - 2)), 0)
+                for name, part in signals.items()
+            }
         logits = self._logits(outputs.transpose(0, 1)).transpose(0, 1)  # as it lies in memory, time first
         return {"logits": logits} | signals, state
 
@@ -186,7 +182,10 @@ class MemoryNetwork(SequenceModel):
 
     # The equations, step by step
 
-    def _by_steps(self, inputs: Tensor, state: NetworkState, lengths: Tensor | None, wanted: Sequence[str]) -> Outcome:
+    def _by_steps(
+        self, inputs: Tensor, state: NetworkState, lengths: Tensor | None, wanted: Sequence[str]
+    ) -> tuple[Tensor, dict[str, Tensor], NetworkState]:
+        """The features of the logits, (B, T, size + R·W), the signals, (B, T, …), and the state after the last step."""
         outputs = []  # of the controller and the read heads, (B, size + R·W) a step
         kept: dict[str, list[Tensor]] = {name: [] for name in wanted}
         for step, present in enumerate(inputs.unbind(1)):
@@ -252,10 +251,11 @@ class MemoryNetwork(SequenceModel):
         state: NetworkState,
         lengths: Tensor | None,
         wanted: Sequence[str],
-    ) -> Outcome:
+    ) -> tuple[dict[str, Tensor], NetworkState]:
         machine, size = sequence.MACHINES[cast(str, self.access.machine)], self.controller.size
+        batch, steps, width = inputs.shape
         plan = contract.Plan(
-            inputs=inputs.shape[2],
+            inputs=width,
             layers=len(layers),
             size=size,
             gated=layers[0].bias.shape[0] == 4 * size,
@@ -265,26 +265,32 @@ class MemoryNetwork(SequenceModel):
             every=self.recompute_every,
             access=self._access_plan,
         )
-        weights = contract.Weights(sequence.stack(layers), self.heads.weight, self.heads.bias)
-        controller = [part.transpose(0, 1) for part in state.controller]
+        network = sequence.Network(
+            sequence.Affine(self.heads.weight, self.heads.bias),
+            sequence.Affine(self.output.weight, self.output.bias),
+            tuple(layers),
+        )
+        controller = state.controller
         if len(controller) != plan.recurrent + plan.gated:
             raise ValueError(f"state: the controller's has {len(controller)} parts, not {plan.recurrent + plan.gated}")
-        absent = [inputs.new_zeros(plan.layers, inputs.shape[0], size) for _ in range(2 - len(controller))]
-        hidden, cell = *controller, *absent
-        before = contract.State(hidden, cell, state.reads.flatten(1), state.access)
-        result = sequence.run(kernels, machine, plan, inputs, weights, before, lengths, signals=bool(wanted))
+        absent = [inputs.new_zeros(batch, plan.layers, size) for _ in range(2 - len(controller))]
+        before = contract.State._make([*controller, *absent, state.reads.flatten(1), state.access])
+        mask = None
+        if self.dropout and self.training:
+            mask = nn.functional.dropout(inputs.new_ones(steps, batch, size + plan.reads), self.dropout)
+        result = sequence.run(kernels, machine, plan, inputs, network, before, lengths, mask=mask, signals=bool(wanted))
 
         reading = self.access.read_heads, self.access.width
         after = NetworkState(
-            tuple(part.transpose(0, 1) for part in (result.state.hidden, result.state.cell)[: len(controller)]),
+            (result.state.hidden, result.state.cell)[: len(controller)],
             result.state.access,
             result.state.reads.unflatten(1, reading),
         )
-        if not wanted:
-            return result.outputs, {}, after
-        signals = {
-            **{name: signal(self.access, result.series) for name, signal in machine.SIGNALS.items()},
-            "reads": result.outputs[..., size:].unflatten(-1, reading),
-            **self._as_signals(self.access.layout.split(result.parameters)),
-        }
-        return result.outputs, {name: signals[name] for name in wanted}, after
+        known = {"logits": result.logits}
+        if result.signals is not None:
+            known |= {
+                **{name: signal(self.access, result.signals.series) for name, signal in machine.SIGNALS.items()},
+                "reads": result.signals.outputs[..., size:].unflatten(-1, reading),
+                **self._as_signals(self.access.layout.split(result.signals.parameters)),
+            }
+        return {name: known[name] for name in ("logits", *wanted)}, after

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ntm_lab.checks import not_negative, number
 from ntm_lab.nn.contents import same_slots
@@ -20,7 +19,8 @@ class FirstSlot(nn.Module):
         self.anchor: Tensor
 
     def forward(self, batch_size: int, slots: int) -> Tensor:
-        return F.pad(self.anchor.new_ones(1), (0, slots - 1)).expand(batch_size, self.heads, -1)
+        first = torch.eye(1, slots, dtype=self.anchor.dtype, device=self.anchor.device)
+        return first.expand(batch_size, self.heads, -1)
 
 
 class Uniform(FirstSlot):

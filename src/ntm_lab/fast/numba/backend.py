@@ -5,18 +5,19 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from numba.core import event
 from torch import Tensor
 
 from ntm_lab.fast import team
-from ntm_lab.fast.contract import Plan, State, Tape, Upstream, Weights, each
+from ntm_lab.fast.contract import Plan, State, Tape, Upstream, Weights, each, leaves, rebuild
 from ntm_lab.fast.numba import dnc, mann, ntm
 from ntm_lab.fast.numba.compiling import Array, cache_folder
 from ntm_lab.fast.numba.sequence import Compiled, Scratch
-from ntm_lab.fast.workspace import Workspace
+from ntm_lab.fast.workspace import LINE, Workspace
+from ntm_lab.types import Layer
 
 MACHINES: dict[str, Compiled] = {"ntm": ntm.KERNELS, "dnc": dnc.KERNELS, "mann": mann.KERNELS}
 TILE = 16  # sequences whose memories and weights stay in a core's cache together
@@ -36,12 +37,37 @@ def unsuited(inputs: Tensor) -> str | None:
 
 def snapshot_shape(slots: int, width: int) -> tuple[int, int]:
     """(V, N)."""
-    return _padded(width), slots
+    return _rounded(width, 4), slots
 
 
-def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initial: State, tape: Tape) -> State:
-    kernel, state = MACHINES[plan.access.machine].forward, _working(initial)
-    arguments = inputs.numpy(), each(_transposed, weights), _arrays(state), _arrays(tape)
+class Packed(NamedTuple):
+    """The weights inside the recurrence as the kernels read them."""
+
+    layers: Tensor  # (L, D, G·C), D a multiple of 4
+    heads: Tensor  # (P, C)
+    turned: Tensor  # (C, P), the same
+    bias: Tensor  # (P,)
+
+
+def joined_width(plan: Plan) -> int:
+    """Whole cache lines, along which the gradient of the weights goes."""
+    return _rounded(plan.widest, LINE)
+
+
+def pack(plan: Plan, layers: Sequence[Layer], heads: Tensor, bias: Tensor) -> Packed:
+    stacked = bias.new_empty(plan.layers, _rounded(plan.widest, 4), len(layers[0].bias))
+    for target, layer, (below, own) in zip(stacked.numpy(), layers, plan.columns, strict=True):
+        target[:below] = layer.below.numpy().T  # NumPy takes half the time that PyTorch takes
+        if layer.own is not None:
+            target[below:own] = layer.own.numpy().T
+        target[own] = layer.bias.numpy()
+        target[own + 1 :] = 0
+    return Packed(stacked, heads.clone(), heads.T.clone(memory_format=torch.contiguous_format), bias.clone())
+
+
+def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Packed, initial: State, tape: Tape) -> State:
+    kernel, state = MACHINES[plan.access.machine].forward, _working(initial, initial)
+    arguments = inputs.numpy(), _arrays(weights), _arrays(state), _arrays(tape)
 
     def work(first: int, last: int, seat: int) -> None:
         _call(kernel, first, last, plan, lengths.numpy(), *arguments)
@@ -53,7 +79,7 @@ def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initi
 def backward(
     plan: Plan,
     lengths: Tensor,
-    weights: Weights,
+    weights: Packed,
     initial: State,
     tape: Tape,
     upstream: Upstream,
@@ -61,11 +87,11 @@ def backward(
     inputs: Tensor,
 ) -> tuple[State, Weights]:
     _, kernel, buffer = MACHINES[plan.access.machine]
-    state = _working(final)
+    state = _working(final, initial)
     memory, batch = state.access.memory, lengths.shape[0]
     tile, steps = _tile(plan, state), min(plan.every, tape.outputs.shape[0])
     seats = team.seats(-(-batch // tile))
-    _, sums, columns = weights.layers.shape
+    sums, columns = tape.gates.shape[3], tape.joined.shape[3]
     workspace = Workspace(
         memory,
         [
@@ -79,8 +105,8 @@ def backward(
     )
     zeros = memory.new_zeros
     grads = Weights(
-        zeros(seats, plan.layers, columns, sums),
-        zeros(seats, plan.size, plan.parameters),
+        zeros(seats, plan.layers, sums, columns),
+        zeros(seats, plan.parameters, plan.size),
         zeros(seats, plan.parameters),
     )
     grads_of, scratch_of = _by_seat(Weights, _arrays(grads)), _by_seat(Scratch, workspace.arrays)
@@ -91,8 +117,7 @@ def backward(
         _call(kernel, first, last, plan, lengths.numpy(), *arguments, *own)
 
     _on_tiles(work, batch, tile)
-    layers, heads, bias = (part[0] if seats == 1 else part.sum(0) for part in grads)
-    return _outside(state, final), Weights(layers.transpose(1, 2), heads.T, bias)
+    return _outside(state, initial), each(lambda part: part[0] if seats == 1 else part.sum(0), grads)
 
 
 def _call(kernel: Callable[..., None], *arguments: Any) -> None:
@@ -114,29 +139,23 @@ def _by_seat(kind: type[Any], arrays: Sequence[Array]) -> list[Any]:
     return [kind(*parts) for parts in zip(*arrays, strict=True)]
 
 
-def _transposed(part: Tensor) -> Array:
-    """A matrix, or each of several, transposed; a vector as it is.
-
-    NumPy copies it in half the time that PyTorch takes, into PyTorch's memory, which begins at a cache line.
-    """
-    if part.dim() == 1:
-        return part.numpy()
-    copy: Array = part.new_empty(part.mT.shape).numpy()
-    copy[...] = part.numpy().swapaxes(-1, -2)
-    return copy
+def _rounded(size: int, unit: int) -> int:
+    return -(-size // unit) * unit
 
 
-def _padded(width: int) -> int:
-    return -(-width // 4) * 4
+def _working(state: State, like: State) -> State:
+    """A copy to be changed in place, its memory as (B, V, N); what is None is 0 and of the shape of ``like``."""
+    batch, slots, width = like.access.memory.shape
+    memory = like.access.memory.new_zeros(batch, _rounded(width, 4), slots)
+    if state.access.memory is not None:
+        memory.numpy()[:, :width] = state.access.memory.numpy().swapaxes(1, 2)
 
+    def copied(part: Tensor | None, shape: Tensor) -> Tensor:
+        if shape is like.access.memory:
+            return memory
+        return torch.zeros_like(shape) if part is None else part.clone(memory_format=torch.contiguous_format)
 
-def _working(state: State) -> State:
-    """A copy to be changed in place, its memory as (B, V, N)."""
-    plain = state.access.memory
-    batch, slots, width = plain.shape
-    memory = plain.new_zeros(batch, _padded(width), slots)
-    memory.numpy()[:, :width] = plain.numpy().swapaxes(1, 2)
-    return each(lambda part: memory if part is plain else part.clone(memory_format=torch.contiguous_format), state)
+    return rebuild(like, map(copied, leaves(state), leaves(like)))
 
 
 def _outside(state: State, like: State) -> State:

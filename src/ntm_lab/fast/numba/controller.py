@@ -4,7 +4,7 @@ from typing import Any
 
 from ntm_lab.fast.numba.compiling import Array, part, section
 from ntm_lab.fast.numba.elementary import sigmoid, tanh
-from ntm_lab.fast.numba.products import accumulate, add_product, copy
+from ntm_lab.fast.numba.products import accumulate, add_product, copy, set_dots
 
 
 @part
@@ -88,7 +88,7 @@ def layers_backward(
 ) -> None:
     """The gradient of `layers_forward` at step t: ``state`` goes from the gradient after the step to that before it.
 
-    ``weights`` are (L, G·C, D). ``inputs`` (T, B, I) receives the gradient of the inputs, if it is wanted. What the
+    ``inputs`` (T, B, I) receives the gradient of the inputs, if it is wanted. What the
     gradients of the weights are made of goes into ``scratch`` from ``rows`` on.
     """
     size, one = plan.size, joined.dtype.type(1)
@@ -106,8 +106,7 @@ def layers_backward(
                     sums[b - first, j] = hidden_grad[j] * (one - gates[j] * gates[j])
         below = size if layer else plan.inputs + plan.reads
         stop = below + (size if plan.recurrent else 0)
-        joined[:] = 0
-        add_product(sums, weights[layer], joined, stop)
+        set_dots(sums, weights[layer], joined)
         for b in range(first, end):
             row = joined[b - first]
             state.hidden[layer, b] = 0

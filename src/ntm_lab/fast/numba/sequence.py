@@ -143,7 +143,7 @@ def forward(
 ) -> None:
     """Run sequences first … last − 1: ``state`` goes from initial to final, ``tape`` is filled.
 
-    The matrices of ``weights`` are transposed from `ntm_lab.fast.contract.Weights`: (L, D, G·C) and (C, P).
+    ``weights`` are `ntm_lab.fast.numba.backend.Packed`.
     """
     top = state.hidden[plan.layers - 1]
     access, own_state, series, saved = plan.access, state.access, tape.series, tape.saved
@@ -161,7 +161,7 @@ def forward(
         layers_forward(plan, first, end, inputs[t], weights.layers, state, tape, kept)
         for b in range(first, end):
             copy(weights.bias, tape.parameters[shown, b])
-        add_product(top[first:end], weights.heads, tape.parameters[shown, first:end], len(weights.bias))
+        add_product(top[first:end], weights.turned, tape.parameters[shown, first:end], len(weights.bias))
 
         parameters = tape.parameters[shown]
         step(access, first, end, parameters, own_state, state.reads, series, saved, shown, kept, scratch)
@@ -187,13 +187,13 @@ def backward(
     """The gradient of `forward`: ``state`` goes from that of the final state to that of the initial one.
 
     ``upstream`` holds the upstream gradients (empty: none), ``inputs`` receives those of the inputs (empty: not
-    wanted). Those of the weights are added to ``grads``, whose matrices are as those of `forward`.
+    wanted). Those of the weights are added to ``grads``.
     """
     steps, size, every = len(tape.outputs), plan.size, plan.every
     memories = scratch.memories
     access, own_state, series, saved = plan.access, state.access, tape.series, tape.saved
     own_scratch = backward_scratch(access, own_state, scratch.access)
-    joined = np.empty((last - first, weights.layers.shape[2]), inputs.dtype)
+    joined = np.empty((last - first, weights.layers.shape[1]), inputs.dtype)
 
     for start in range((steps - 1) // every * every, -1, -every):
         # The memories before the steps of this stretch, from the snapshot
@@ -246,5 +246,5 @@ def backward(
         # Many steps at once, so that a row of the sum goes through the cache seldom
         for layer in range(plan.layers):
             joined_rows, sums = scratch.joined[layer, :rows], scratch.sums[layer, :rows]
-            add_product(joined_rows.T, sums, grads.layers[layer], sums.shape[1])
-        add_product(scratch.hidden[:rows].T, scratch.emitted[:rows], grads.heads, len(grads.bias))
+            add_product(sums.T, joined_rows, grads.layers[layer], joined_rows.shape[1])
+        add_product(scratch.emitted[:rows].T, scratch.hidden[:rows], grads.heads, size)

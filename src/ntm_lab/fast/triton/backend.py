@@ -11,6 +11,7 @@ that the compiler has to move part of it in and out of the registers, which is s
 
 import contextlib
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from torch.nn import functional as F
 from ntm_lab.fast.contract import Gradients, Plan, State, Tape, Upstream, Weights, each, leaves, rebuild
 from ntm_lab.fast.triton import dnc, mann, ntm, sequence
 from ntm_lab.fast.triton.sequence import BackwardWork, ForwardWork, Sizes
+from ntm_lab.types import Layer
 
 MACHINES: dict[str, Any] = {"ntm": ntm, "dnc": dnc, "mann": mann}
 MEMORY_BYTES = 2**17  # half of the registers of a multiprocessor
@@ -47,11 +49,23 @@ def snapshot_shape(slots: int, width: int) -> tuple[int, int]:
     return slots, width
 
 
+def joined_width(plan: Plan) -> int:
+    """D."""
+    return plan.widest
+
+
+def pack(plan: Plan, layers: Sequence[Layer], heads: Tensor, bias: Tensor) -> Weights:
+    """With rows that begin at multiples of 16 numbers, so that a thread can load several at once."""
+    rows = [torch.column_stack([part for part in layer if part is not None]) for layer in layers]
+    width = _rounded(plan.widest)
+    stacked = torch.stack([F.pad(row, (0, width - row.shape[1])) for row in rows])
+    return Weights(stacked, F.pad(heads, (0, _rounded(plan.size) - plan.size)), bias.clone())
+
+
 def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initial: State, tape: Tape) -> State:
     batch, slots, width = initial.access.memory.shape
-    aligned = _aligned(weights)
-    sizes = _sizes(plan, weights, aligned, slots, width, _arithmetic(inputs))
-    state = _working(initial)
+    sizes = _sizes(plan, slots, width, _arithmetic(inputs))
+    state = _working(initial, initial)
     blank, access = state.access.memory.new_empty, MACHINES[plan.access.machine]
     work = ForwardWork(
         joined=blank(batch, sizes.columns),
@@ -61,7 +75,7 @@ def forward(plan: Plan, lengths: Tensor, inputs: Tensor, weights: Weights, initi
     )
     steps = tape.joined.shape[1], tape.parameters.shape[0], tape.snapshots.shape[0]
     lengths = lengths.clamp(max=len(inputs))
-    _launch(sequence.forward, [access.step], plan, sizes, lengths, steps, inputs, aligned, state, tape, work)
+    _launch(sequence.forward, [access.step], plan, sizes, lengths, steps, inputs, weights, state, tape, work)
     return _stored(state, initial)
 
 
@@ -77,10 +91,9 @@ def backward(
 ) -> tuple[State, Weights]:
     batch, slots, width = initial.access.memory.shape
     steps = len(tape.outputs)
-    aligned = _aligned(weights)
     asked = len(upstream.outputs) > 0, any(map(len, upstream.series)), len(inputs) > 0
-    sizes = _sizes(plan, weights, aligned, slots, width, _arithmetic(tape.outputs), *asked)
-    state = _working(final)
+    sizes = _sizes(plan, slots, width, _arithmetic(tape.outputs), *asked)
+    state = _working(final, initial)
     blank, access = state.access.memory.new_empty, MACHINES[plan.access.machine]
     memories, lengths = min(plan.every, steps), lengths.clamp(max=steps)
     work = BackwardWork(
@@ -95,7 +108,7 @@ def backward(
         series = (part if len(part) else torch.zeros_like(like) for part, like in parts)
         upstream = upstream._replace(series=tape.series._make(series))
     grads = _gradients(lengths, tape, upstream, inputs)
-    arrays = aligned, initial, tape, upstream, grads, state, work
+    arrays = weights, initial, tape, upstream, grads, state, work
     functions = [access.replay, access.step_backward]
     _launch(sequence.backward, functions, plan, sizes, lengths, (steps, memories), *arrays)
     return _stored(state, initial), _weight_gradients(plan, tape, grads)
@@ -110,16 +123,20 @@ def _arithmetic(stored: Tensor) -> torch.dtype:
     return torch.promote_types(stored.dtype, torch.float32)
 
 
-def _aligned(weights: Weights) -> Weights:
-    """The same with rows that begin at multiples of 16 numbers, so that a thread can load several at once."""
-    layers, heads = (F.pad(part, (0, -part.shape[-1] % 16)) for part in (weights.layers, weights.heads))
-    return Weights(layers, heads, weights.bias)
+def _rounded(size: int) -> int:
+    return -(-size // 16) * 16
 
 
-def _working(state: State) -> State:
-    """A copy to be changed in place, in the type of the arithmetic."""
-    real = _arithmetic(state.reads)
-    return each(lambda part: part.to(real, copy=True, memory_format=torch.contiguous_format), state)
+def _working(state: State, like: State) -> State:
+    """A copy to be changed in place, in the type of the arithmetic; what is None is 0, of the shape of ``like``."""
+    real = _arithmetic(like.reads)
+
+    def copied(part: Tensor | None, shape: Tensor) -> Tensor:
+        if part is None:
+            return torch.zeros_like(shape, dtype=real)
+        return part.to(real, copy=True, memory_format=torch.contiguous_format)
+
+    return rebuild(like, map(copied, leaves(state), leaves(like)))
 
 
 def _gradients(lengths: Tensor, tape: Tape, upstream: Upstream, inputs: Tensor) -> Gradients:
@@ -145,12 +162,9 @@ def _stored(state: State, like: State) -> State:
     return rebuild(state, (part.to(stored.dtype) for part, stored in zip(leaves(state), leaves(like), strict=True)))
 
 
-def _sizes(
-    plan: Plan, weights: Weights, aligned: Weights, slots: int, width: int, real: torch.dtype, *asked: bool
-) -> Sizes:
+def _sizes(plan: Plan, slots: int, width: int, real: torch.dtype, *asked: bool) -> Sizes:
     """ValueError if the memory is too large. ``asked`` are the last fields, in their order."""
     power = triton.next_power_of_2
-    columns = weights.layers.shape[2]
     block_slots, block_width, possible = power(slots), power(width), MEMORY_BYTES // real.itemsize
     if block_slots * block_width > possible:
         raise ValueError(
@@ -160,16 +174,16 @@ def _sizes(
     return Sizes(
         slots,
         width,
-        columns,
-        aligned.layers.shape[2],
-        aligned.heads.shape[1],
-        len(weights.bias),
+        plan.widest,
+        _rounded(plan.widest),
+        _rounded(plan.size),
+        plan.parameters,
         block_slots,
         block_width,
         power(MACHINES[plan.access.machine].largest_field(plan.access)),
         min(block_slots, max(1, LINKS // block_slots)),
         min(64, power(plan.size)),
-        min(64 if real == torch.float64 else 128, power(columns)),
+        min(64 if real == torch.float64 else 128, power(plan.widest)),
         *asked,
     )
 
