@@ -72,9 +72,12 @@ def drawn(plan: Plan) -> dict[str, Tensor]:
     return tensors | shares | {name: part.softmax(-1) for name, part in tensors.items() if name.endswith("weighting")}
 
 
+MASK = torch.linspace(0, 2, STEPS * BATCH * 9, dtype=torch.float64).view(STEPS, BATCH, 9)  # of the logits' features
+
+
 def apply(plan: Plan, tensors: dict[str, Tensor], lengths: Tensor | None = None) -> tuple[Tensor, ...]:
     """Everything that comes out."""
-    machine = MACHINES[plan.access.machine]
+    machine, features = MACHINES[plan.access.machine], plan.size + plan.reads
     own, _, _ = machine.shapes(plan.access, BATCH, SLOTS)
     state = State(*(tensors[name] for name in ("hidden", "cell", "reads")), own._make(map(tensors.get, own._fields)))
     layers = tuple(
@@ -84,7 +87,7 @@ def apply(plan: Plan, tensors: dict[str, Tensor], lengths: Tensor | None = None)
     network = Network(
         Affine(tensors["heads"], tensors["bias"]), Affine(tensors["output"], tensors["output bias"]), layers
     )
-    result = run(numba_backend, machine, plan, tensors["inputs"], network, state, lengths, signals=True)
+    result = run(numba_backend, machine, plan, tensors["inputs"], network, state, lengths, MASK[..., :features], True)
     assert result.signals is not None
     return result.logits, *leaves(result.signals), *leaves(result.state)
 
@@ -110,6 +113,14 @@ def test_a_gradient_does_not_depend_on_which_others_are_wanted(alone: str) -> No
     only = {name: tensor.detach().requires_grad_(name == alone) for name, tensor in tensors.items()}
     (found,) = torch.autograd.grad(sum(part.square().sum() for part in apply(PLAIN, only)), only[alone])
     assert expected.any() and torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("lengths", [None, (1, 3)], ids=["whole", "padded"])
+def test_logits_are_an_affine_map_of_the_masked_features(lengths: tuple[int, ...] | None) -> None:
+    tensors = drawn(PLAIN)
+    logits, outputs, *_ = apply(PLAIN, tensors, None if lengths is None else torch.tensor(lengths))
+    features = outputs * MASK[..., : outputs.shape[2]].transpose(0, 1)
+    torch.testing.assert_close(logits, features @ tensors["output"].T + tensors["output bias"])
 
 
 @pytest.mark.parametrize("lengths", [None, (1, 3)], ids=["whole", "padded"])
