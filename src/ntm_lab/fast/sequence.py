@@ -5,7 +5,7 @@ All that autograd sees of a sequence is this one node. The arrays are described 
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -207,7 +207,7 @@ class _Sequence(torch.autograd.Function):
             raise RuntimeError("create_graph=True: a fast backend has no second derivatives; backend=reference has")
         if torch.is_autocast_enabled(ctx.device):
             with torch.autocast(ctx.device, enabled=False):
-                return cast(tuple[Tensor | None, ...], _Sequence.backward(ctx, *grads))
+                return _Sequence.backward(ctx, *grads)
         plan, (own, series_shapes, saved_shapes) = ctx.plan, ctx.shapes
         (ends, mask, output), first, arrays, series, saved = _cut(
             ctx.saved_tensors, 3, 3 + len(own), 6, len(series_shapes), len(saved_shapes)
