@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from torch.utils import _pytree as pytree
 
 from ntm_lab.studies.contrasts import Contrast, contrasts
@@ -98,6 +99,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for axis, title in ((by_rate, "learning rate"), (by_bits, "bits of state")):
         axis.set(xscale="log", xlabel=title, ylabel="right answers", ylim=(-0.02, 1.03))
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(color=GREY, linewidth=0.6)
     draw_learning(figure, curves, best)
     return figure
