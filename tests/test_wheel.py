@@ -87,5 +87,5 @@ def test_what_is_wrong_is_one_line(installed: Path, tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == [
         "In 'config': Could not find 'model/elman' Available options in 'model': dnc gru linear_memory lstm mann ntm "
-        "rnn stack_rnn transformer; asked for with model=elman"
+        "rnn stack_rnn tape_rnn tape_rnn_oracle transformer; asked for with model=elman"
     ]

@@ -62,6 +62,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "DNC-no_links": ("DNC", {"links": "none", "read_heads": 2}),
     "DNC-all_repairs": ("DNC", {"masking": True, "deallocation": True, "link_sharpness": True, "read_heads": 2}),
     "DNC-cut_usage-unbounded": ("DNC", {"cut_usage_gradient": True, "bounded": False}),
+    "Tape-oracle": ("Tape", {"oracle": True}),
     "MANN-2_heads": ("MANN", {"heads": 2}),
     "MANN-2_heads-to_written-after": ("MANN", {"heads": 2, "gate_to": "written", "read_first": False}),
     "MANN-santoro": (
