@@ -29,7 +29,7 @@ LACKS = {  # what a model does not have: groups, and penalties of signals that i
     "ntm": {},
     "dnc": {"memory.weighting": ()},
     "mann": {"memory.weighting": (), "penalty": ("shift_entropy", "entropy")},
-    **dict.fromkeys(("lstm", "gru", "transformer", "linear_memory"), NO_MEMORY),
+    **dict.fromkeys(("lstm", "gru", "transformer", "linear_memory", "mamba2", "xlstm"), NO_MEMORY),
     **dict.fromkeys(("stack_rnn", "tape_rnn"), NO_WEIGHTING),
 }
 TINY = {
