@@ -201,6 +201,7 @@ def test_rungs_are_those_of_the_curriculum():
         ({"tasks": [0, 1]}, r"tasks=\[0, 1\]: must be different numbers from 1 to 20"),
         ({"tasks": [2, 2]}, r"tasks=\[2, 2\]: must be different numbers"),
         ({"steps": "letters"}, "steps=letters: must be one of words, sentences"),
+        ({"pause": -1}, "pause=-1: must be a whole number of at least 0"),
         ({"validation": 1}, "validation=1: must be between 0 and 1"),
         ({"pool": 0}, "pool=0: must be a whole number of at least 1"),
         ({"partial": 1}, "partial=1: must be true or false"),
