@@ -1,8 +1,6 @@
 """bAbI as a task, on small stories of our own; and on the publishers', where they lie beside the project."""
 
 import inspect
-import tarfile
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,23 +9,6 @@ from torch import tensor
 from ntm_lab.tasks import Babi, Symbols
 from ntm_lab.tasks.answers import by_group
 from ntm_lab.tasks.stories import LONGEST, NUMBERS, WORDS
-
-ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "babi_en_en10k.tar.xz"
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """The publishers' folder; of task 3 without the training file."""
-    if not ARCHIVE.exists():
-        pytest.skip(f"needs bAbI: {ARCHIVE} is not there")
-    root = tmp_path_factory.mktemp("published") / "tasks_1-20_v1-2"
-    (root / "en-10k").mkdir(parents=True)
-    with tarfile.open(ARCHIVE) as archive:
-        for member in archive.getmembers():
-            path = Path(member.name)
-            if path.parent.name == "en-10k" and "PARTIAL" not in path.name:
-                (root / "en-10k" / path.name).write_bytes(archive.extractfile(member).read())
-    return root
 
 
 def make(babi, tasks=(1, 4, 8), **settings):

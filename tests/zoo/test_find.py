@@ -40,7 +40,7 @@ def test_a_root_is_for_tasks_that_read_files(given: Path, babi: Path, tmp_path: 
     weights = ntm_lab.LSTM(159, 159, size=2, layers=1).state_dict()
     write(tmp_path / "own", read_card(given) | {"config": {"task": reading, "model": model}}, weights)
     assert find(tmp_path / "own", root=babi).task.split("testing").stored({"questions": 1}) is not None
-    with pytest.raises(ValueError, match="task.root=the giver's: must be a folder that holds en-10k"):
+    with pytest.raises(ValueError, match=r"^task\.root=the giver's: must be a folder that holds en-10k"):
         find(tmp_path / "own").task.sample(1)
 
 

@@ -67,10 +67,8 @@ def laid_out(stories: Sequence[Story], by_sentence: bool, pause: int = 0) -> Sto
         ends.append([])
         for sentence, answer in zip(*story, strict=True):
             after = [(NUMBERS["?"],)] * (pause if answer else 0) + [(NUMBERS[ASKED],)] * len(answer)
-            if by_sentence:
-                steps = [sum(after[:1], sentence), *after[1:]]
-            else:
-                steps = [*((word,) for word in sentence), *after]
+            before = [sum(after[:1], sentence)] if by_sentence else [(word,) for word in sentence] + after[:1]
+            steps = before + after[1:]
             words += steps
             answers += (0,) * (len(steps) - len(answer)) + answer
             if answer:

@@ -76,8 +76,8 @@ def find(
     folder = locate(source)
     packaged = is_packaged(folder)
     config, weights = _given_away(folder, trust) if packaged else _left_by_run(folder)
+    reading = reading_files(config["task"])
     if root is not None:
-        reading = reading_files(config["task"])
         if reading is None:
             raise ValueError(f"root={root}: {source} does a task that reads no files")
         reading["root"] = str(root)
@@ -86,7 +86,7 @@ def find(
             node["backend"] = "auto"  # here need not be what was there
     try:
         task, make_model = (build(config[part], trust) if packaged else instantiate(config[part]) for part in PARTS)
-        check_fits({part: config[part] for part in PARTS}, task, make_model)
+        check_fits({part: config[part] for part in PARTS}, task, make_model, draw=reading is None)
         model: SequenceModel = make_model(task.input_size, task.output_size)
     except Exception as error:  # constructors may raise anything for unknown values
         cause = " ".join(str(error.__cause__ or error).split())
