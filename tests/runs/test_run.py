@@ -97,7 +97,7 @@ def results(finished: Path) -> dict[str, Any]:
 
 def test_results_have_just_these_keys(results: dict[str, Any]) -> None:
     assert list(results) == [
-        *("task", "model", "seed", "parameters", "sequences", "steps", "seconds"),
+        *("task", "model", "seed", "parameters", "state_bits", "sequences", "steps", "seconds"),
         *("sequences_to_solve", "seconds_to_solve", "largest_gradient_norm"),
         *("stopped_by", "versions", "test", "overlap"),
     ]
@@ -114,6 +114,8 @@ def test_results_are_those_of_the_run(results: dict[str, Any], finished: Path) -
     assert results["versions"]["torch"] == torch.__version__
     weights = ntm_lab.load(finished).state_dict()
     assert results["parameters"] == sum(value.numel() for value in weights.values()) - 6  # the constant memory's row
+    state = 2 * 16 + 16 * 6 + 2 * 16 + 6  # of the LSTM, the memory, two weightings, what was read
+    assert results["state_bits"] == 32 * state
     with (finished / "metrics.csv").open() as file:
         last = file.readlines()[-1].split(",")
     assert float(last[2]) == results["seconds"] > 0

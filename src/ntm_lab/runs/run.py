@@ -112,6 +112,7 @@ class Run(NamedTuple):
             "model": self.config.choices.model,
             "seed": self.config.seed,
             "parameters": sum(part.numel() for part in learner.model.parameters() if part.requires_grad),
+            "state_bits": learner.model.state_bits(),
             "sequences": learner.sequences,
             "steps": self.trainer.global_step,
             "seconds": learner.seconds,
