@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 import torch
 
-from ntm_lab.nn import LSTM
-from ntm_lab.nn.baselines import Transformer
 from ntm_lab.studies.field import arms, controller, correcting, hierarchy, recall, undertrained
 from ntm_lab.studies.field.models import UnsharpenedNTM, UsualNTM
 from ntm_lab.studies.study import IN_PART, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW
@@ -305,12 +303,6 @@ def test_rates_are_drawn_and_summarised() -> None:
     assert len(recall.draw(table).get_axes()) == 4
     lines = recall.summarise(table)
     assert lines["rates that work, of 8"].tolist() == ["2", "5"] and lines["best rate"].tolist() == ["3e-05", "3e-05"]
-
-
-def test_bits_of_state() -> None:
-    assert recall.bits_of_state(LSTM(5, 3, size=7, layers=2), steps=4) == 2 * 2 * 7 * 32
-    grows = [recall.bits_of_state(Transformer(5, 3, size=8, layers=2, heads=2), steps) for steps in (10, 20)]
-    assert grows == [2 * 2 * 8 * steps * 32 for steps in (10, 20)]  # keys and values
 
 
 # models
