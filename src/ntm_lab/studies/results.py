@@ -27,8 +27,8 @@ def read_runs(folder: Folders) -> pd.DataFrame:
     lists as lists; ``choices.<group>``; and of results.json ``seed``, ``parameters``, ``sequences``,
     ``state_bits``, ``steps``, ``seconds``, ``sequences_to_solve``, ``seconds_to_solve``, ``largest_gradient_norm``,
     ``stopped_by``, ``test`` and ``overlap`` (unchanged: a list of rows, a mapping), with ``solved`` and
-    ``steps_to_solve`` derived from them. A setting that a run does not have, the bits of state of a run of an earlier version, and
-    the time to solve of an unsolved run are missing (NaN).
+    ``steps_to_solve`` derived from them. A setting that a run does not have, the bits of state of a run of an earlier
+    version, and the time to solve of an unsolved run are missing (NaN).
 
     Raises FileNotFoundError if no run below a folder has ended, ValueError if a file of one is damaged.
     """
