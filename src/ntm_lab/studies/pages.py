@@ -8,10 +8,10 @@ a ``STUDY``, and ``OTHER_NAMES`` by which they are found too. Its sweeps are in 
 from collections.abc import Sequence
 from importlib import import_module
 
-from ntm_lab.studies import machines, report
+from ntm_lab.studies import field, machines, report
 from ntm_lab.studies.study import Study
 
-PAGES = {"report": report, "machines": machines}
+PAGES = {"report": report, "machines": machines, "field": field}
 ALL = {"all": "report"} | {page: page for page in PAGES}  # names of pages: all of their studies
 
 
