@@ -12,6 +12,7 @@ import yaml
 from omegaconf import DictConfig
 
 import ntm_lab
+from ntm_lab.evaluation import evaluate, grown
 from ntm_lab.runs.config import RunError
 from ntm_lab.runs.run import Run
 from ntm_lab.tasks import Copy
@@ -63,6 +64,14 @@ def test_slots_of_their_own_cannot_be_more(
     with pytest.raises(ValueError, match=rf"^memory\.slots=40: {re.escape(key)} holds a value .* for each of 16 slots"):
         ntm_lab.load(run.folder, slots=40)
     assert ntm_lab.load(run.folder, slots=16)
+
+
+def test_a_test_may_give_a_memory_the_slots_that_it_needs(started: Started, tiny_ntm: list[str]) -> None:
+    short, long = {"length": 4}, {"length": 20}
+    run = started(*tiny_ntm, "+test.grow=true", "test.difficulties=[{length: 4},{length: 20}]")
+    model, task = run.learner.model, run.task
+    assert run.test() == [*evaluate(model, task, [short], 8), *evaluate(grown(model, task, long), task, [long], 8)]
+    assert run.test()[1] != evaluate(model, task, [long], 8)[0] and model.slots == 16
 
 
 def test_an_lstm_has_no_slots(started: Started, tiny_lstm: list[str]) -> None:

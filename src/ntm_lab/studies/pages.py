@@ -1,8 +1,8 @@
 """The pages that studies stand on, and how a study is found by its name.
 
 A page is a package here: its ``TITLE``, the ``NAMES`` of its studies in their order, each the module of that name with
-a ``STUDY``, and ``OTHER_NAMES`` by which they are found too. Its sweeps are in the folder of its name in
-``conf/experiment``.
+a ``STUDY``, and ``OTHER_NAMES`` by which they are found too; where it has a ``NOTE``, that stands above the studies.
+Its sweeps are in the folder of its name in ``conf/experiment``.
 """
 
 from collections.abc import Sequence

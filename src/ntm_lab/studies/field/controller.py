@@ -151,7 +151,7 @@ def draw(table: pd.DataFrame) -> Figure:
                     draw_survival(axis, of_all[f"learned_{unit}"], of_all[unit], style[name], name, against=unit)
         for axis, title in (
             (dots, "right at lengths 41 to 500"),
-            (probes, "R² of the controller's count at length 80"),
+            (probes, "count at length 80, R²"),
         ):
             axis.set_xticks(range(len(tasks)), [TASKS[task] for task in tasks])
             axis.set(title=f"{ARMS[machine]}: {title}", ylim=(-0.03, 1.03))

@@ -20,6 +20,7 @@ from ntm_lab.studies.field.arms import (
     present,
     style_of,
     tested,
+    unfair,
 )
 from ntm_lab.studies.results import read_runs
 from ntm_lab.studies.statistics import Rate, success_rate
@@ -75,7 +76,7 @@ def _blurs(folder: Path) -> list[dict[str, Any]]:
 
 @torch.no_grad()
 def blur(model: SequenceModel, task: Task, point: Difficulty) -> float | None:
-    """Bits of entropy of a model's weightings at the last step, a mean over heads and sequences; None without any."""
+    """The entropy in bits of a model's weightings at the last step, averaged over heads; None without any."""
     names = [name for name, kind in model.signals.items() if kind is Kind.WEIGHTING]
     if not names:
         return None
@@ -110,14 +111,18 @@ def judge(table: pd.DataFrame) -> Verdict:
     """Do affine recurrences lose what they hold, and does an NTM hold it by its sharpening?
 
     A run knows a task if at least 90 % is right at the lengths of training, and holds it if that is so at the longest
-    test. Of each affine model: whether most runs that know a task do not hold it, on every task. Of sharpening: whether
-    less is wrong at the longest test than without it (Mann and Whitney, Holm, 5 %), `outcome_under` the tasks. Of all
-    `verdict_of_parts`.
+    test. Of each affine model: whether most runs that know a task do not hold it, on every task that it was trained on
+    for as long as the NTM. Of sharpening: whether less is wrong at the longest test than without it (Mann and Whitney,
+    Holm, 5 %), `outcome_under` the tasks. Of all `verdict_of_parts`.
     """
     table = chosen(table)
     parts, said = {}, []
     for arm in present(table, "arm", AFFINE):
-        rates = {task: rate for task in present(table, "task", TASKS) if (rate := held(table, task, arm))}
+        rates = {
+            task: rate
+            for task in present(table, "task", TASKS)
+            if (rate := held(table, task, arm)) and not unfair(table, task, SHARP, [arm])
+        }
         lost = (
             success_rate([False] * rate.successes + [True] * (rate.trials - rate.successes)) for rate in rates.values()
         )

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from torch.utils import _pytree as pytree
+from matplotlib.ticker import NullFormatter
 
 from ntm_lab.studies.contrasts import Contrast, contrasts
 from ntm_lab.studies.drawing import GREY
 from ntm_lab.studies.field.arms import ARM, ARMS, chosen, draw_learning, percent, present, style_of, tested
 from ntm_lab.studies.results import read_runs
 from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict, verdict_of_parts
-from ntm_lab.types import SequenceModel
 from ntm_lab.zoo.find import find
 
 ATTENTION = "transformer"
@@ -28,16 +26,8 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     sizes = []
     for run in read_runs(folder).drop_duplicates(ARM).to_dict("records"):
         model, steps = find(run["run"]).model, run["test"][0]["difficulty"]["length"]
-        sizes.append({"arm": run[ARM], "bits": bits_of_state(model, steps)})
+        sizes.append({"arm": run[ARM], "bits": model.state_bits(steps)})
     return table.merge(pd.DataFrame(sizes), on="arm")
-
-
-@torch.no_grad()
-def bits_of_state(model: SequenceModel, steps: int) -> int:
-    """The bits of all numbers that a model carries on from one sequence of so many steps; counters are left out."""
-    _, state = model(torch.zeros(1, steps, model.input_size))
-    parts = [part for part in pytree.tree_leaves(state) if isinstance(part, torch.Tensor) and part.is_floating_point()]
-    return sum(8 * part.element_size() * part.numel() for part in parts)
 
 
 def hardest_of(table: pd.DataFrame) -> pd.DataFrame:
@@ -98,6 +88,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for axis, title in ((by_rate, "learning rate"), (by_bits, "bits of state")):
         axis.set(xscale="log", xlabel=title, ylabel="right answers", ylim=(-0.02, 1.03))
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(color=GREY, linewidth=0.6)
     draw_learning(figure, curves, best)
     return figure

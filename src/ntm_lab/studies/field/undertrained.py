@@ -16,6 +16,7 @@ from ntm_lab.studies.field.arms import (
     present,
     style_of,
     tested,
+    unfair,
 )
 from ntm_lab.studies.statistics import success_rate
 from ntm_lab.studies.study import Study, Verdict, outcome_of_every, outcome_of_most, verdict_of_parts
@@ -47,8 +48,8 @@ def judge(table: pd.DataFrame) -> Verdict:
     """Do NTMs fail at five times their lengths: the usual ones, and ours?
 
     A run holds where at least 90 % of its answers are right. Of each kind the claim is reproduced if on copy and on
-    reverse, at both lengths of training, most seeds do not hold at five times; `verdict_of_parts`. A kind that is
-    reproduced and another that is not are what makes an NTM of an untrained one.
+    reverse, at both lengths of training, most seeds do not hold at five times; `verdict_of_parts`. A usual NTM that was
+    trained for less time than ours counts for nothing.
     """
     table = chosen(table, (*CASE, "arm"))
     parts, said = {}, []
@@ -58,6 +59,7 @@ def judge(table: pd.DataFrame) -> Verdict:
             for task in present(table, "task", DENIED)
             for trained in sorted({*table["trained"]})
             if len(holds := holding(table, arm, task, trained, FAR))
+            and not (arm in USUAL and unfair(table[table["trained"] == trained], task, "ntm", [arm]))
         }
         if rates:
             parts[ARMS[arm]] = outcome_of_every(outcome_of_most(rate) for rate in rates.values())
@@ -76,10 +78,10 @@ def draw(table: pd.DataFrame) -> Figure:
     soon each model learned."""
     table = chosen(table, (*CASE, "arm"))
     tasks, lengths = present(table, "task", TASKS), sorted({*table["trained"]})
-    figure = Figure((3.2 * len(tasks) + 3.2, 2.9 * len(lengths) + 0.8), dpi=110, layout="constrained")
-    panels = figure.subplots(len(lengths), len(tasks) + 1, squeeze=False)
-    for row, trained in enumerate(lengths):
-        for axis, task in zip(panels[row], tasks, strict=False):
+    figure = Figure((3.2 * len(tasks) + 3.2, 6.6), dpi=110, layout="constrained")
+    panels = figure.subplots(2, len(tasks) + 1, squeeze=False)  # the last column: learning
+    for row, trained in zip(panels, lengths, strict=False):
+        for axis, task in zip(row, tasks, strict=False):
             here = table[(table["task"] == task) & (table["trained"] == trained)]
             for arm, line in style_of(table).items():
                 runs = here[here["arm"] == arm]
@@ -93,8 +95,8 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.minorticks_off()
             axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
             axis.grid(color=GREY, linewidth=0.6)
-        panels[row][0].set_ylabel("right answers, median")
-    draw_learning(figure, [*panels[:2, -1]], table.drop_duplicates([*CASE, "arm", "seed"]))
+        row[0].set_ylabel("right answers, median")
+    draw_learning(figure, [*panels[:, -1]], table.drop_duplicates([*CASE, "arm", "seed"]))
     return figure
 
 
