@@ -34,11 +34,10 @@ def read_runs(folder: Folders) -> pd.DataFrame:
     """
     runs = ended(folder)
     rows = [{"run": str(run)} | _settings(run) for run in runs]
-    measured = [_measured(run) for run in runs]
-    table = pd.concat([pd.DataFrame(rows), pd.DataFrame(measured)], axis=1)
-    table = table.astype(
+    measured = pd.DataFrame([_measured(run) for run in runs]).astype(
         dict.fromkeys(("state_bits", "sequences_to_solve", "seconds_to_solve", "largest_gradient_norm"), float)
     )
+    table = pd.concat([pd.DataFrame(rows), measured], axis=1)
     return table.assign(steps_to_solve=table["sequences_to_solve"] / table["data.batch_size"])
 
 
