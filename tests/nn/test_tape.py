@@ -37,9 +37,9 @@ def test_a_head_writes_and_moves_over_a_tape() -> None:
     stay, right, left, far_right, far_left = range(5)
     plain = TapeAccess(4, 1, init=ZEROS)
     assert moved(plain, [stay, right, left]) == [[1, 0, 0, 0], [0, 0, 0, 2], [2, 3, 0, 0]]
-    told = TapeAccess(4, 1, init=ZEROS, oracle=True)
-    assert moved(told, [right, far_right, far_left], jump=2) == [[0, 0, 0, 1], [0, 1, 2, 0], [2, 0, 3, 1]]
-    assert moved(told, [far_right], jump=6) == moved(told, [far_right], jump=2)  # a ring
+    told = TapeAccess(5, 1, init=ZEROS, oracle=True)
+    assert moved(told, [right, far_right, far_left], jump=2) == [[0, 0, 0, 0, 1], [0, 0, 1, 2, 0], [2, 0, 3, 0, 1]]
+    assert moved(told, [far_right], jump=7) == moved(told, [far_right], jump=2)  # a ring
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)

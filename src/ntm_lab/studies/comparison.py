@@ -46,9 +46,8 @@ def tabulate(runs: pd.DataFrame, solved: float) -> str:
     (or symbols), the 95 % interval of that share, wrong bits and cost (or, where even the perfect answer has a cost,
     bits above it), and the share of wrong answers in each of the task's groups; the length of training until the
     validation was solved, as censored data, and in all. Numbers are median (quartiles; largest); an arm with a single
-    run has its values only.
-    A last line has the logrank test of each arm with several runs against the first, adjusted by Holm if there are
-    several tests.
+    run has its values only. A last line has the logrank test of each arm with several runs against the first, adjusted
+    by Holm if there are several tests.
 
     Args:
         runs: of `read_runs`, with a categorical column ``arm``.

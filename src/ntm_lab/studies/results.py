@@ -24,21 +24,20 @@ def read_runs(folder: Folders) -> pd.DataFrame:
     """A row for every ended run at or below the folder or folders, sorted by path.
 
     Columns: ``run`` (its path); every resolved setting by its dotted key (``data.batch_size``, ``memory.init.std``),
-    lists as lists; ``choices.<group>``; and of results.json ``seed``, ``parameters``, ``sequences``,
-    ``state_bits``, ``steps``, ``seconds``, ``sequences_to_solve``, ``seconds_to_solve``, ``largest_gradient_norm``,
-    ``stopped_by``, ``test`` and ``overlap`` (unchanged: a list of rows, a mapping), with ``solved`` and
-    ``steps_to_solve`` derived from them. A setting that a run does not have, the bits of state of a run of an earlier
-    version, and the time to solve of an unsolved run are missing (NaN).
+    lists as lists; ``choices.<group>``; and of results.json ``seed``, ``parameters``, ``sequences``, ``state_bits``,
+    ``steps``, ``seconds``, ``sequences_to_solve``, ``seconds_to_solve``, ``largest_gradient_norm``, ``stopped_by``,
+    ``test`` and ``overlap`` (unchanged: a list of rows, a mapping), with ``solved`` and ``steps_to_solve`` derived from
+    them. A setting that a run does not have, the bits of state of a run of an earlier version, and the time to solve of
+    an unsolved run are missing (NaN).
 
     Raises FileNotFoundError if no run below a folder has ended, ValueError if a file of one is damaged.
     """
     runs = ended(folder)
     rows = [{"run": str(run)} | _settings(run) for run in runs]
-    measured = [_measured(run) for run in runs]
-    table = pd.concat([pd.DataFrame(rows), pd.DataFrame(measured)], axis=1)
-    table = table.astype(
+    measured = pd.DataFrame([_measured(run) for run in runs]).astype(
         dict.fromkeys(("state_bits", "sequences_to_solve", "seconds_to_solve", "largest_gradient_norm"), float)
     )
+    table = pd.concat([pd.DataFrame(rows), measured], axis=1)
     return table.assign(steps_to_solve=table["sequences_to_solve"] / table["data.batch_size"])
 
 
