@@ -64,7 +64,7 @@ TASKS = {
     "mqar": "multi-query recall",
 }
 LEARNED = 0.1  # error rate at a validation; the field calls 90 % of right answers solved
-SAMPLE = 200  # sequences by which the answers of a test are counted
+SAMPLE = 20_000  # steps by which the answers of a test are counted, in whole sequences
 KEPT = ("seed", "parameters", "sequences", "seconds")
 
 
@@ -109,7 +109,9 @@ def wrong_of(row: Mapping[str, Any]) -> str:
 
 def answers(task: Task, difficulty: Difficulty) -> float:
     """How many answers a sequence asks for, on average."""
-    batch = task.sample(SAMPLE, difficulty, seeded(0, "answers"))
+    generator = seeded(0, "answers")
+    steps = task.sample(1, difficulty, generator).inputs.shape[1]
+    batch = task.sample(max(1, SAMPLE // steps), difficulty, generator)
     return float(task.answer.worst(batch.targets, batch.mask).double().mean())
 
 

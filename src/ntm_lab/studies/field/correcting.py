@@ -35,13 +35,14 @@ from ntm_lab.studies.study import (
     verdict_of_parts,
 )
 from ntm_lab.tasks.difficulties import seeded
-from ntm_lab.types import Difficulty, Kind, SequenceModel, Task
+from ntm_lab.types import Difficulty, SequenceModel, Task
 from ntm_lab.zoo.find import find
 
 AFFINE = ("deltanet", "mamba2")
 SHARP, BLUNT = "ntm", "unsharpened"
 HELD = 0.9  # of the answers are right
 TRACED = 2  # sequences
+HEADS = ("read_weighting", "write_weighting")
 
 
 def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
@@ -77,7 +78,7 @@ def _blurs(folder: Path) -> list[dict[str, Any]]:
 @torch.no_grad()
 def blur(model: SequenceModel, task: Task, point: Difficulty) -> float | None:
     """The entropy in bits of a model's weightings at the last step, averaged over heads; None without any."""
-    names = [name for name, kind in model.signals.items() if kind is Kind.WEIGHTING]
+    names = [name for name in HEADS if name in model.signals]
     if not names:
         return None
     batch = task.sample(TRACED, point, seeded(0, "blur"))
