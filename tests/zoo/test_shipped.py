@@ -79,7 +79,8 @@ def test_the_shipped_mann_learns_what_new_classes_are_called() -> None:
 def test_the_shipped_dnc_answers_stories_of_our_own(babi: Path) -> None:
     """Who went where, in the words of bAbI's first task. This needs none of its files."""
     found = find("babi-dnc")
-    task = Babi(babi, tasks=[1], steps="sentences", partial=True)
+    assert isinstance(found.task, Babi)
+    task = Babi(babi, tasks=[1], steps="sentences", pause=found.task.pause, partial=True)
     (row,) = evaluate(found.model, task, [{"questions": 2}], 12, details=True)
     assert row["by_group"]["babi_01"] == 1
     with pytest.raises(ValueError, match=r"^task\.root=tasks_1-20_v1-2: must be a folder that holds en-10k of bAbI"):
