@@ -8,6 +8,7 @@ import random
 import runpy
 import shutil
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -184,6 +185,24 @@ def babi(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, make in (("qa1_where", where), ("qa4_what", what), ("qa8_lists", lists)):
             text = "".join(numbered(make(draw)) for _ in range(count))
             (root / "en-10k" / f"{name}_{part}.txt").write_text(text)
+    return root
+
+
+BABI = ROOT.parent / "shared" / "data" / "babi_en_en10k.tar.xz"
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The publishers' folder of bAbI, where it lies beside the project; of task 3 without the training file."""
+    if not BABI.exists():
+        pytest.skip(f"needs bAbI: {BABI} is not there")
+    root = tmp_path_factory.mktemp("published") / "tasks_1-20_v1-2"
+    (root / "en-10k").mkdir(parents=True)
+    with tarfile.open(BABI) as archive:
+        for member in archive.getmembers():
+            path, content = Path(member.name), archive.extractfile(member)
+            if path.parent.name == "en-10k" and "PARTIAL" not in path.name and content:
+                (root / "en-10k" / path.name).write_bytes(content.read())
     return root
 
 

@@ -85,3 +85,25 @@ def test_the_plain_dnc_allocates_the_least_used_slots_first(script: Any) -> None
     allocation = script("plain_dnc").allocation
     assert allocation(torch.tensor([[0.5, 0.0, 1.0]])).tolist()[0] == pytest.approx([0, 1, 0], abs=1e-5)
     assert allocation(torch.tensor([[0.5, 0.25, 1.0]])).tolist()[0] == pytest.approx([0.125, 0.75, 0], abs=1e-5)
+
+
+def test_the_table_of_models_has_them_all(script: Any) -> None:
+    models, results = script("models"), script("results")
+    assert {*models.names()} == {path.stem for path in (FOLDER.parent / "conf/model").glob("*.yaml")}
+    built = {name: models.build(name) for name in ("tape_rnn", "transformer", "xlstm model.kind=slstm")}
+    times = [
+        results.Row(f"T = {steps}", name, 16, 1, False, 0.1 * steps, 0, 0, 5) for name in built for steps in (41, 241)
+    ]
+    made = models.table(times, built)
+    slstm = 2 * (4 + 3) * 64  # two layers: output, cell, normaliser, level, and three inputs
+    lines = [line.split(" | ") for line in made.splitlines()[2:]]
+    assert [line[2:] for line in lines] == [
+        ["19,840", "4.1", "24.1 |"],
+        ["8,192 · T", "4.1", "24.1 |"],
+        [f"{32 * slstm:,}", "4.1", "24.1 |"],
+    ]
+    page = f"before\n{models.BEGIN}old\n{models.END}\nafter\n"
+    assert models.filled(page, "new") == page.replace("old", "new")
+    assert models.BEGIN in models.PAGE.read_text() and models.END in models.PAGE.read_text()
+    with pytest.raises(ValueError, match="has no <!-- models -->"):
+        models.filled("nothing", "new")

@@ -19,7 +19,8 @@ CHOICES = {
     group: [OWN] * (group in BY_RECIPE) + sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     for group in GROUPS
 } | {"recipe": [OWN, "general"]}
-CHOICES["model"].remove("rnn")  # a GRU's brother
+for brother in ("rnn", "tape_rnn_oracle"):  # of a GRU, of a tape
+    CHOICES["model"].remove(brother)
 MEMORY = ("controller", "memory", "memory.init", "memory.weighting")
 NO_MEMORY = dict.fromkeys(MEMORY, ()) | {"penalty": ("shift_entropy", "weighting_entropy", "entropy")}
 NO_WEIGHTING = {"memory.weighting": (), "penalty": ("weighting_entropy", "entropy")}
@@ -28,8 +29,8 @@ LACKS = {  # what a model does not have: groups, and penalties of signals that i
     "ntm": {},
     "dnc": {"memory.weighting": ()},
     "mann": {"memory.weighting": (), "penalty": ("shift_entropy", "entropy")},
-    **dict.fromkeys(("lstm", "gru", "transformer", "linear_memory"), NO_MEMORY),
-    "stack_rnn": NO_WEIGHTING,
+    **dict.fromkeys(("lstm", "gru", "transformer", "linear_memory", "mamba2", "xlstm"), NO_MEMORY),
+    **dict.fromkeys(("stack_rnn", "tape_rnn"), NO_WEIGHTING),
 }
 TINY = {
     "copy": ["task.lengths=[1,3]"],

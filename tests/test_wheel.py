@@ -86,6 +86,6 @@ def test_what_is_wrong_is_one_line(installed: Path, tmp_path: Path) -> None:
     ended = ntm_lab(installed, tmp_path, "train", "model=elman")
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == [
-        "In 'config': Could not find 'model/elman' Available options in 'model': dnc gru linear_memory lstm mann ntm "
-        "rnn stack_rnn transformer; asked for with model=elman"
+        "In 'config': Could not find 'model/elman' Available options in 'model': dnc gru linear_memory lstm mamba2 "
+        "mann ntm rnn stack_rnn tape_rnn tape_rnn_oracle transformer xlstm; asked for with model=elman"
     ]

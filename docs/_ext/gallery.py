@@ -24,6 +24,7 @@ from ntm_lab.tasks.answers import measures_of, unit_of
 from ntm_lab.tasks.difficulties import hardest, in_words, seeded
 from ntm_lab.types import Batch, SequenceModel
 from ntm_lab.zoo import shipped
+from ntm_lab.zoo.card import reading_files
 from ntm_lab.zoo.find import find
 
 WRITTEN, READ = (np.array(ImageColor.getrgb(colour)) for colour in (VERMILION, BLUE))
@@ -53,19 +54,26 @@ def tested(row: Mapping[str, Any]) -> str:
     return f"{in_words(row['difficulty'])}: {told}"
 
 
+def pages() -> list[str]:
+    """The models that have a page: not those of tasks that read a user's own files."""
+    return [name for name, card in shipped.cards().items() if not reading_files(card["config"]["task"])]
+
+
 class Gallery(SphinxDirective):
     """A card for every model."""
 
     def run(self) -> list[nodes.Node]:
-        cards = []
+        cards, with_page = [], pages()
         for name, card in shipped.cards().items():
             self.env.note_dependency(str(shipped.FOLDER / name / "card.json"))
             test = escape(tested(card["test"][0]))
             words = f"{card['parameters']:,} parameters, {card['sequences']:,} sequences of training"
+            told = f"<strong>{name}</strong><span>{test}</span><span>{words}</span>"
             cards.append(
                 f'<a class="model" href="gallery/{name}.html"><img src="gallery/{name}.png" loading="lazy" '
-                f'alt="Where {name} writes and reads, step by step" width="{SIZE[0]}" height="{SIZE[1]}">'
-                f"<strong>{name}</strong><span>{test}</span><span>{words}</span></a>"
+                f'alt="Where {name} writes and reads, step by step" width="{SIZE[0]}" height="{SIZE[1]}">{told}</a>'
+                if name in with_page
+                else f'<div class="model">{told}</div>'
             )
         return [nodes.raw("", f'<div class="gallery">{"".join(cards)}</div>', format="html")]
 
@@ -75,7 +83,7 @@ def make_pages(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.name not in ("html", "dirhtml"):
         return
     folder = Path(app.outdir) / "gallery"
-    for name in status_iterator(sorted(shipped.cards()), "making the gallery... ", length=len(shipped.cards())):
+    for name in status_iterator(pages(), "making the gallery... ", length=len(pages())):
         trained = find(name)
         show(trained.model, trained.task, names=(name, "")).save(folder / f"{name}.html")
         if isinstance(trained.model, MemoryNetwork):

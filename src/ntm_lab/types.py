@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils import _pytree as pytree
 
 Difficulty = Mapping[str, int]
 """One point of a task's difficulty, e.g. ``{"length": 12}`` or ``{"length": 4, "repeats": 7}``."""
@@ -355,6 +356,14 @@ class SequenceModel(nn.Module, ABC):
 
         ``slots`` replaces the model's own number; ValueError if it has no memory or does not allow that.
         """
+
+    def state_bits(self, steps: int = 1) -> int:
+        """Bits that a sequence carries on after this many steps: 32 for each number of its state but counts of steps.
+
+        The same for every number of steps, except for a model that keeps its past.
+        """
+        parts = pytree.tree_leaves(self.initial_state(1))
+        return 32 * sum(part.numel() for part in parts if part.is_floating_point())
 
     @abstractmethod
     def forward(self, inputs: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from ntm_lab.cli import main
 from ntm_lab.cli.reproduce import progress
-from ntm_lab.studies import machines, report
+from ntm_lab.studies import field, machines, report
 from ntm_lab.studies.sweeps import find_sweep
 
 CLAIM = "Sixteen slots are enough."
@@ -49,7 +49,8 @@ def studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (modules / "tiny.py").write_text(STUDY)
     monkeypatch.setattr(report, "__path__", [str(modules)])
     monkeypatch.setattr(report, "NAMES", ("tiny",))
-    monkeypatch.setattr(machines, "NAMES", ())
+    for other in (machines, field):
+        monkeypatch.setattr(other, "NAMES", ())
     monkeypatch.setattr(report, "OTHER_NAMES", {"small": "tiny"})
     monkeypatch.delitem(sys.modules, f"{report.__name__}.tiny", raising=False)
 
@@ -111,7 +112,7 @@ def test_a_study_is_made_of_the_runs_that_there_are(clone: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["figure99"], "figure99: must be one of tiny, all, report, machines"),
+        (["figure99"], "figure99: must be one of tiny, all, report, machines, field"),
         ([], "STUDY: must be one of those that --list names, or a page"),
         (["tiny", "--jobs", "0"], "--jobs=0: must be a whole number of at least 1"),
     ],

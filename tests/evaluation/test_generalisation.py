@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from torch import nn
 
-from ntm_lab.evaluation import generalise
+from ntm_lab.evaluation import generalise, grown
 from ntm_lab.evaluation.generalisation import slots_needed
 from ntm_lab.nn import LSTM, NTM, controllers
 from ntm_lab.nn.contents import Constant, Random
@@ -41,6 +41,12 @@ def test_a_memory_grows_where_it_has_to() -> None:
     rows, notes = generalise(model, TASK, LENGTHS, sequences=5)
     assert [row["slots"] for row in rows] == [8, 8, 16]
     assert notes == [] and model.slots == 8
+
+
+def test_a_model_that_needs_no_slots_is_itself() -> None:
+    model, lstm = ntm(), LSTM(4, 3, size=4, layers=1)
+    assert [grown(model, TASK, length).slots for length in LENGTHS] == [8, 8, 16] and model.slots == 8
+    assert grown(model, TASK, LENGTHS[0]) is model and grown(lstm, TASK, LENGTHS[2]) is lstm
 
 
 def test_a_memory_stays_as_it_is_if_told_so() -> None:

@@ -15,6 +15,7 @@ def results() -> dict[str, Any]:
         "model": "ntm",
         "seed": 7,
         "parameters": 12_345,
+        "state_bits": 6_789,
         "sequences": 50_000,
         "seconds": 61.25,
         "stopped_by": "stop_at_cost",
@@ -31,7 +32,15 @@ def test_it_holds_the_numbers(results: dict[str, Any]) -> None:
     table = [line.split() for line in text.splitlines()]
     assert ["length", "20", "1000", "0.1234", "0.2500", "98.50%"] in table
     assert ["length", "4,", "repeats", "7", "10", "30.5000", "8.0000", "0.00%"] in table
-    for part in ("ntm on copy", "12,345 parameters", "seed 7", "50,000 sequences", "61.2 s", "stop_at_cost"):
+    for part in (
+        "ntm on copy",
+        "12,345 parameters",
+        "6,789 bits of state",
+        "seed 7",
+        "50,000 sequences",
+        "61.2 s",
+        "stop_at_cost",
+    ):
         assert part in text
     assert text.endswith("results in runs/here")
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ntm_lab.nn import LSTM, NTM, MemoryNetwork, access, controllers
-from ntm_lab.nn.baselines import GRU, RNN, LinearMemory, Transformer
+from ntm_lab.nn.baselines import GRU, RNN, XLSTM, LinearMemory, Mamba2, Transformer
 from ntm_lab.nn.contents import Random
 from ntm_lab.nn.controllers import CONTROLLERS, make_controller
 from ntm_lab.nn.encoders import Words
@@ -62,6 +62,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "DNC-no_links": ("DNC", {"links": "none", "read_heads": 2}),
     "DNC-all_repairs": ("DNC", {"masking": True, "deallocation": True, "link_sharpness": True, "read_heads": 2}),
     "DNC-cut_usage-unbounded": ("DNC", {"cut_usage_gradient": True, "bounded": False}),
+    "Tape-oracle": ("Tape", {"oracle": True}),
     "MANN-2_heads": ("MANN", {"heads": 2}),
     "MANN-2_heads-to_written-after": ("MANN", {"heads": 2, "gate_to": "written", "read_first": False}),
     "MANN-santoro": (
@@ -156,6 +157,11 @@ MODELS |= {
         ("scalar", True, 3),
         ("vector", True, 9),
     )
+}
+MODELS |= {f"Mamba2-{heads=}": partial(Mamba2, I, O, 4, heads=heads, state=3) for heads in (1, 2)}
+MODELS |= {
+    f"XLSTM-{kind}": partial(XLSTM, I, O, 4, layers, kind, heads=2)
+    for kind, layers in (("mlstm", 2), ("slstm", 1), ("both", 3))
 }
 
 

@@ -5,8 +5,10 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from ntm_lab.nn.baselines import LinearMemory, Transformer
+from ntm_lab.nn.baselines import XLSTM, LinearMemory, Mamba2, Transformer
 from ntm_lab.nn.baselines.linear_memory import CHUNK, linear_memory
+from ntm_lab.nn.baselines.mamba2 import StateSpace
+from ntm_lab.nn.baselines.xlstm import MatrixLSTM, ScalarLSTM
 
 
 def by_steps(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, beta: Tensor, memory: Tensor, delta: bool) -> tuple:
@@ -106,9 +108,117 @@ def test_randomised_positions_grow_and_reach_far_in_training_alone() -> None:
         (lambda: Transformer(3, 2, size=9), r"model\.size=9: must be a multiple of 2 × model\.heads=4"),
         (lambda: Transformer(3, 2, positions="learned"), r"model\.positions=learned: must be one of rotary, alibi, "),
         (lambda: LinearMemory(3, 2, size=9), r"model\.size=9: must be a multiple of model\.heads=4"),
+        (lambda: Mamba2(3, 2, heads=3), r"model\.heads=3: must divide model\.expand × model\.size = 128"),
+        (lambda: XLSTM(3, 2, kind="lstm"), r"model\.kind=lstm: must be one of mlstm, slstm, both"),
+        (lambda: XLSTM(3, 2, size=9, kind="slstm"), r"model\.size=9: must be a multiple of model\.heads=4"),
         (lambda: LinearMemory(3, 2, forget="all"), r"model\.forget=all: must be one of none, fixed, scalar, vector"),
     ],
 )
 def test_bad_settings(make, message) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def convolved(convolution: torch.nn.Conv1d, inputs: Tensor) -> Tensor:
+    """A causal convolution (T, size), step by step."""
+    (_, _, kernel), zeros = convolution.weight.shape, torch.zeros_like(inputs[:1])
+    padded = torch.cat([zeros] * (kernel - 1) + [inputs])
+    steps = [(padded[step : step + kernel].T * convolution.weight[:, 0]).sum(1) for step in range(len(inputs))]
+    return torch.stack(steps) + convolution.bias
+
+
+def sample(layer: torch.nn.Module, size: int) -> tuple[torch.nn.Module, Tensor]:
+    """A layer in float64 whose every weight is at random, and inputs (T, size) of more steps than a chunk has."""
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for part in layer.double().parameters():
+            part.normal_(0, 0.5, generator=draw)
+    return layer, torch.randn(CHUNK + 5, size, generator=draw, dtype=torch.float64)
+
+
+def outputs_of(layer: torch.nn.Module, inputs: Tensor) -> Tensor:
+    return layer(inputs[None], layer.initial_state(1), torch.zeros(0), None)[0][0]
+
+
+def test_mamba2_is_its_recurrence() -> None:
+    """S_t = exp(−Δ A) S_{t−1} + Δ v kᵀ, y = S q + D v, one head and step after the other."""
+    layer, inputs = sample(StateSpace(6, heads=2, state=3), 6)
+    gate, values, steps = layer.seen(inputs).split([12, 18, 2], 1)
+    v, k, q = torch.nn.functional.silu(convolved(layer.convolution, values)).split([12, 3, 3], 1)
+    delta = torch.log1p((steps + layer.step_bias).exp())
+    reads = torch.zeros_like(v)
+    for head in range(2):
+        part, memory = slice(6 * head, 6 * head + 6), torch.zeros(6, 3).double()
+        for t in range(len(inputs)):
+            decay = torch.exp(-delta[t, head] * layer.log_decay[head].exp())
+            memory = decay * memory + delta[t, head] * torch.outer(v[t, part], k[t])
+            reads[t, part] = memory @ q[t] + layer.skip[head] * v[t, part]
+    gated = reads * gate * gate.sigmoid()
+    normed = gated / (gated.square().mean(1, keepdim=True) + 1e-5).sqrt() * layer.norm.weight
+    assert_close(outputs_of(layer, inputs), layer.output(normed), rtol=1e-9, atol=1e-9)
+
+
+def test_an_mlstm_is_its_recurrence() -> None:
+    """C_t = f C_{t−1} + i v kᵀ, n_t = f n_{t−1} + i k, h = C q / max(|nᵀ q|, 1), with no level and no guard."""
+    layer, inputs = sample(MatrixLSTM(6, heads=3), 6)
+    seen, gate = layer.up(inputs).split(12, 1)
+    hidden = torch.nn.functional.silu(convolved(layer.convolution, seen))
+    q, k, v = (
+        torch.cat([part.weight[at : at + 4, :, 0] @ source[:, at : at + 4].T for at in (0, 4, 8)]).T
+        for part, source in ((layer.query, hidden), (layer.key, hidden), (layer.value, seen))
+    )
+    gates = layer.gates(torch.cat((q, k, v), 1))
+    enter, keep = gates[:, :3].exp(), gates[:, 3:].sigmoid()
+    reads = torch.zeros_like(v)
+    for head in range(3):
+        part, memory, total = slice(4 * head, 4 * head + 4), torch.zeros(4, 4).double(), torch.zeros(4).double()
+        for t in range(len(inputs)):
+            key = k[t, part] / 2  # √ of the width
+            memory = keep[t, head] * memory + enter[t, head] * torch.outer(v[t, part], key)
+            total = keep[t, head] * total + enter[t, head] * key
+            reads[t, part] = memory @ q[t, part] / (total @ q[t, part]).abs().clamp(min=1)
+        reads[:, part] -= reads[:, part].mean(1, keepdim=True)
+        reads[:, part] /= (reads[:, part].square().mean(1, keepdim=True) + 1e-5).sqrt()
+    expected = layer.down((reads * layer.scale + layer.skip * hidden) * gate * gate.sigmoid())
+    assert_close(outputs_of(layer, inputs), expected, rtol=1e-4, atol=1e-4)  # the guard is 1e-6 of e^level
+
+
+def test_an_slstm_is_its_recurrence() -> None:
+    """c_t = f c_{t−1} + i z, n_t = f n_{t−1} + i, h = o c / n, with no level."""
+    layer, inputs = sample(ScalarLSTM(6, heads=2), 6)
+    hidden = torch.nn.functional.silu(convolved(layer.convolution, inputs))
+    weights = [*layer.gates.weight[..., 0].split(6), *layer.cells.weight[..., 0].split(6)]  # of i, f, z, o: (6, 3)
+    cell, total, output = torch.zeros(3, 6).double()
+    outputs = []
+    for t in range(len(inputs)):
+        driven = []
+        for gate, (weight, source) in enumerate(zip(weights, (hidden, hidden, inputs, inputs), strict=True)):
+            of_head = []
+            for head in (slice(0, 3), slice(3, 6)):
+                recurrent = layer.recurrent[head.start // 3, :, 3 * gate : 3 * gate + 3]
+                of_head.append(weight[head] @ source[t, head] + output[head] @ recurrent)
+            driven.append(torch.cat(of_head) + layer.bias[gate])
+        enter, keep, new, show = driven[0].exp(), driven[1].sigmoid(), driven[2].tanh(), driven[3].sigmoid()
+        cell, total = keep * cell + enter * new, keep * total + enter
+        output = show * cell / total
+        outputs.append(output)
+    by_head = torch.stack(outputs).view(-1, 2, 3)
+    normed = by_head - by_head.mean(2, keepdim=True)
+    normed = normed / (normed.square().mean(2, keepdim=True) + 1e-5).sqrt()
+    assert_close(outputs_of(layer, inputs), normed.flatten(1) * layer.scale, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("layer", [MatrixLSTM, ScalarLSTM])
+def test_exponential_gates_do_not_overflow(layer: type) -> None:
+    """A gate of e^200, which float32 does not have, is as good as one of e^80."""
+    built, inputs = sample(layer(6, heads=2), 6)
+    built.float()
+    bias = built.gates.bias if layer is MatrixLSTM else built.bias
+    enter = bias.data[:2] if layer is MatrixLSTM else bias.data[0]
+    outputs = []
+    for level in (80.0, 200.0):
+        enter.fill_(level)
+        outputs.append(outputs_of(built, inputs.float()))
+        outputs[-1].sum().backward()
+        assert all(part.grad.isfinite().all() for part in built.parameters())
+    assert_close(outputs[1], outputs[0], rtol=1e-3, atol=1e-3)

@@ -40,12 +40,21 @@ def test_masks_begin_about_one() -> None:
         ({"words": 0}, r"model\.encoder\.words=0: must be a whole number"),
         ({"words": 3, "size": 0}, r"model\.encoder\.size=0: must be a whole number"),
         ({"words": 3, "noise": -1}, r"model\.encoder\.noise=-1: must be at least 0"),
+        ({"words": 3, "dropout": 2}, r"model\.encoder\.dropout=2: must be between 0 and 1"),
     ],
-    ids=["words", "none", "size", "noise"],
+    ids=["words", "none", "size", "noise", "dropout"],
 )
 def test_bad_settings(settings: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         Words(6, **settings)
+
+
+def test_vectors_are_dropped_in_training_alone() -> None:
+    torch.manual_seed(0)
+    encoder, inputs = Words(3, words=3, size=1000, dropout=0.25), torch.eye(3)
+    whole, thinned = encoder.eval()(inputs), encoder.train()(inputs)
+    assert_close(thinned[thinned != 0], whole[thinned != 0] / 0.75)
+    assert float((thinned == 0).float().mean()) == pytest.approx(0.25, abs=0.03)
 
 
 @pytest.mark.parametrize("build", [NTM, LSTM])

@@ -95,6 +95,12 @@ def test_trace_goes_on_from_a_state(model: nn.Module, inputs: Tensor) -> None:
         assert_close(signal, whole[name][:, 4:], **EXACT)
 
 
+def test_bits_of_state_are_those_of_the_state(model: nn.Module, inputs: Tensor) -> None:
+    state = pytree.tree_leaves(model(inputs)[1])
+    numbers = sum(part[0].numel() for part in state if part.is_floating_point())
+    assert model.state_bits(inputs.shape[1]) == 32 * numbers > 0
+
+
 @pytest.mark.parametrize("layers", [1, 2])
 def test_an_lstm_that_is_not_packed_learns_the_same(layers: int, inputs: Tensor) -> None:
     """`trace`, on which training rests, with the padding computed or left out; `forward` is the same code in both."""

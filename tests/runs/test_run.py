@@ -12,6 +12,7 @@ import yaml
 from omegaconf import DictConfig
 
 import ntm_lab
+from ntm_lab.evaluation import evaluate, grown
 from ntm_lab.runs.config import RunError
 from ntm_lab.runs.run import Run
 from ntm_lab.tasks import Copy
@@ -65,6 +66,14 @@ def test_slots_of_their_own_cannot_be_more(
     assert ntm_lab.load(run.folder, slots=16)
 
 
+def test_a_test_may_give_a_memory_the_slots_that_it_needs(started: Started, tiny_ntm: list[str]) -> None:
+    short, long = {"length": 4}, {"length": 20}
+    run = started(*tiny_ntm, "+test.grow=true", "test.difficulties=[{length: 4},{length: 20}]")
+    model, task = run.learner.model, run.task
+    assert run.test() == [*evaluate(model, task, [short], 8), *evaluate(grown(model, task, long), task, [long], 8)]
+    assert run.test()[1] != evaluate(model, task, [long], 8)[0] and model.slots == 16
+
+
 def test_an_lstm_has_no_slots(started: Started, tiny_lstm: list[str]) -> None:
     run = started(*tiny_lstm, "max_sequences=4")
     run.fit()
@@ -88,7 +97,7 @@ def results(finished: Path) -> dict[str, Any]:
 
 def test_results_have_just_these_keys(results: dict[str, Any]) -> None:
     assert list(results) == [
-        *("task", "model", "seed", "parameters", "sequences", "steps", "seconds"),
+        *("task", "model", "seed", "parameters", "state_bits", "sequences", "steps", "seconds"),
         *("sequences_to_solve", "seconds_to_solve", "largest_gradient_norm"),
         *("stopped_by", "versions", "test", "overlap"),
     ]
@@ -105,6 +114,8 @@ def test_results_are_those_of_the_run(results: dict[str, Any], finished: Path) -
     assert results["versions"]["torch"] == torch.__version__
     weights = ntm_lab.load(finished).state_dict()
     assert results["parameters"] == sum(value.numel() for value in weights.values()) - 6  # the constant memory's row
+    state = 2 * 16 + 16 * 6 + 2 * 16 + 6  # of the LSTM, the memory, two weightings, what was read
+    assert results["state_bits"] == 32 * state
     with (finished / "metrics.csv").open() as file:
         last = file.readlines()[-1].split(",")
     assert float(last[2]) == results["seconds"] > 0

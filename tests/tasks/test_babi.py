@@ -1,8 +1,6 @@
 """bAbI as a task, on small stories of our own; and on the publishers', where they lie beside the project."""
 
 import inspect
-import tarfile
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,23 +9,6 @@ from torch import tensor
 from ntm_lab.tasks import Babi, Symbols
 from ntm_lab.tasks.answers import by_group
 from ntm_lab.tasks.stories import LONGEST, NUMBERS, WORDS
-
-ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "babi_en_en10k.tar.xz"
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """The publishers' folder; of task 3 without the training file."""
-    if not ARCHIVE.exists():
-        pytest.skip(f"needs bAbI: {ARCHIVE} is not there")
-    root = tmp_path_factory.mktemp("published") / "tasks_1-20_v1-2"
-    (root / "en-10k").mkdir(parents=True)
-    with tarfile.open(ARCHIVE) as archive:
-        for member in archive.getmembers():
-            path = Path(member.name)
-            if path.parent.name == "en-10k" and "PARTIAL" not in path.name:
-                (root / "en-10k" / path.name).write_bytes(archive.extractfile(member).read())
-    return root
 
 
 def make(babi, tasks=(1, 4, 8), **settings):
@@ -201,6 +182,7 @@ def test_rungs_are_those_of_the_curriculum():
         ({"tasks": [0, 1]}, r"tasks=\[0, 1\]: must be different numbers from 1 to 20"),
         ({"tasks": [2, 2]}, r"tasks=\[2, 2\]: must be different numbers"),
         ({"steps": "letters"}, "steps=letters: must be one of words, sentences"),
+        ({"pause": -1}, "pause=-1: must be a whole number of at least 0"),
         ({"validation": 1}, "validation=1: must be between 0 and 1"),
         ({"pool": 0}, "pool=0: must be a whole number of at least 1"),
         ({"partial": 1}, "partial=1: must be true or false"),

@@ -61,6 +61,17 @@ def test_a_step_is_a_word_or_a_sentence(file):
     assert (by_sentence.starts.tolist(), by_sentence.ends.tolist()) == ([0, 5], [[2, 5], [2, 2]])
 
 
+@pytest.mark.parametrize("by_sentence", [False, True], ids=["words", "sentences"])
+def test_a_pause_comes_between_a_question_and_its_answer(file, by_sentence):
+    stories = read(file.parents[1], "en-10k", 8, "train", True)
+    at_once, later = laid_out(stories, by_sentence), laid_out(stories, by_sentence, pause=2)
+    asked = " ".join(words(*filter(None, step.tolist())) for step in later.words[: int(later.ends[0, 0])])
+    assert asked == "mary got the milk there . what is mary carrying ? ? ? -"
+    assert (later.ends - at_once.ends).tolist() == [[2, 4], [2, 2]]  # two more of every question so far
+    assert later.answers[later.answers > 0].tolist() == at_once.answers[at_once.answers > 0].tolist()
+    assert later.answers.nonzero()[0] == later.ends[0, 0] - 1
+
+
 def test_the_same_words_are_the_same_story():
     one, other = Story([(1, 2)], [(3,)]), Story([(1, 2)], [(4,)])
     assert one.key == Story([(1, 2)], [(3,)]).key != other.key

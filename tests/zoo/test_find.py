@@ -12,6 +12,7 @@ import torch
 import ntm_lab
 from ntm_lab.evaluation import evaluate
 from ntm_lab.zoo import shipped
+from ntm_lab.zoo.card import read_card, write
 from ntm_lab.zoo.find import card_of, find
 
 
@@ -28,6 +29,19 @@ def test_an_unknown_name_lists_what_there_is() -> None:
         ntm_lab.load("copi-ntm")
     assert str(raised.value).startswith("copi-ntm: there is no such folder")
     assert all(name in str(raised.value) for name in [*shipped.cards(), *shipped.best(shipped.cards())])
+
+
+def test_a_root_is_for_tasks_that_read_files(given: Path, babi: Path, tmp_path: Path) -> None:
+    """Given away with a folder that only its giver has: the receiver's own is read."""
+    with pytest.raises(ValueError, match=r"^root=anywhere: .* does a task that reads no files"):
+        find(given, root="anywhere")
+    reading = {"_target_": "ntm_lab.tasks.Babi", "root": "the giver's", "tasks": [1], "partial": True}
+    model = {"_target_": "ntm_lab.nn.LSTM", "_partial_": True, "size": 2, "layers": 1}
+    weights = ntm_lab.LSTM(159, 159, size=2, layers=1).state_dict()
+    write(tmp_path / "own", read_card(given) | {"config": {"task": reading, "model": model}}, weights)
+    assert find(tmp_path / "own", root=babi).task.split("testing").stored({"questions": 1}) is not None
+    with pytest.raises(ValueError, match=r"^task\.root=the giver's: must be a folder that holds en-10k"):
+        find(tmp_path / "own").task.sample(1)
 
 
 def test_a_name_too_long_for_a_file_is_one_line() -> None:

@@ -13,18 +13,26 @@ from torch import Tensor
 
 import ntm_lab
 from ntm_lab.evaluation import evaluate
+from ntm_lab.tasks import Babi
 from ntm_lab.zoo import shipped
-from ntm_lab.zoo.card import read_card, size_in_bytes
-from ntm_lab.zoo.find import find
+from ntm_lab.zoo.card import read_card, reading_files, size_in_bytes
+from ntm_lab.zoo.find import Trained, find
 
 ROOT = Path(__file__).parents[2]
 
 each_shipped = pytest.mark.parametrize("name", [*shipped.cards()])
 
 
+@pytest.fixture
+def found(name: str, request: pytest.FixtureRequest) -> Trained:
+    """A shipped model with its task. That of bAbI is tested on the publishers' files, where they are."""
+    reads = reading_files(read_card(shipped.FOLDER / name)["config"]["task"])
+    return find(name, root=request.getfixturevalue("published") if reads else None)
+
+
 @pytest.mark.slow
 @each_shipped
-def test_a_shipped_model_does_what_its_card_says(name: str) -> None:
+def test_a_shipped_model_does_what_its_card_says(name: str, found: Trained) -> None:
     """The shortest test on the very sequences of the card, so that only arithmetic can differ.
 
     Between float32 and float64, and between the backends, the rows of a good and of a half-trained model of copy
@@ -34,7 +42,6 @@ def test_a_shipped_model_does_what_its_card_says(name: str) -> None:
     likewise: what is wrong by chance.
     """
     card = read_card(shipped.FOLDER / name)
-    found = find(name)
     batches = [found.task.sample(1, row["difficulty"], torch.Generator().manual_seed(0)) for row in card["test"]]
     batch, recorded = min(zip(batches, card["test"], strict=True), key=lambda pair: pair[0].inputs.shape[1])
     count = recorded["n"]
@@ -47,11 +54,10 @@ def test_a_shipped_model_does_what_its_card_says(name: str) -> None:
 
 
 @each_shipped
-def test_a_shipped_model_holds_as_far_as_its_card_says(name: str) -> None:
+def test_a_shipped_model_holds_as_far_as_its_card_says(name: str, found: Trained) -> None:
     """All tests of the card on 100 fresh sequences: as many are exact as four standard deviations allow, which is all
     where all were."""
     card = read_card(shipped.FOLDER / name)
-    found = find(name)
     rows = evaluate(found.model, found.task, [row["difficulty"] for row in card["test"]], 100, seed=3)
     for row, recorded in zip(rows, card["test"], strict=True):
         deviation = (recorded["exact"] * (1 - recorded["exact"]) / 100) ** 0.5
@@ -68,6 +74,17 @@ def test_the_shipped_mann_learns_what_new_classes_are_called() -> None:
     right, best = row["by_group"], row["by_group_solve"]
     assert right["showing_01"] < best["showing_01"] + 0.05 and best["showing_02"] == 1
     assert right["showing_02"] > 0.92 and right["showing_05"] > 0.985 and right["showing_10"] > 0.99
+
+
+def test_the_shipped_dnc_answers_stories_of_our_own(babi: Path) -> None:
+    """Who went where, in the words of bAbI's first task. This needs none of its files."""
+    found = find("babi-dnc")
+    assert isinstance(found.task, Babi)
+    task = Babi(babi, tasks=[1], steps="sentences", pause=found.task.pause, partial=True)
+    (row,) = evaluate(found.model, task, [{"questions": 2}], 12, details=True)
+    assert row["by_group"]["babi_01"] == 1
+    with pytest.raises(ValueError, match=r"^task\.root=tasks_1-20_v1-2: must be a folder that holds en-10k of bAbI"):
+        found.task.sample(1)
 
 
 @each_shipped

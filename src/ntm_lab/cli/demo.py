@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--gif {arguments.gif}: must not be given beside --out {arguments.out}")
     if arguments.gif and arguments.gif.suffix.lower() != ".gif":
         raise ValueError(f"--gif {arguments.gif}: must end with .gif")
-    found = find(arguments.model, arguments.slots, arguments.trust)
+    found = find(arguments.model, arguments.slots, arguments.trust, arguments.root)
     difficulties = parse(arguments.difficulty, found.task)
     if len(difficulties) > 1:
         raise ValueError(f"--difficulty {' '.join(arguments.difficulty)}: must be one, not {len(difficulties)}")

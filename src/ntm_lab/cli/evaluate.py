@@ -53,8 +53,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
-    """The model, as every command that loads one takes it."""
+    """The model, as every command that loads one takes it, and where its data is."""
     parser.add_argument("model", metavar="MODEL", help="a run's folder, or a name from `ntm-lab models`")
+    parser.add_argument(
+        "--root", type=Path, metavar="FOLDER", help="your copy of the data, for bAbI and Omniglot (default: as trained)"
+    )
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
@@ -70,15 +73,16 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
-    folder, _, task, model = find(arguments.model, arguments.slots, arguments.trust)
+    folder, _, task, model = find(arguments.model, arguments.slots, arguments.trust, arguments.root)
     sequences = how_many(arguments, task)
     difficulties = parse(arguments.difficulty, task) if arguments.difficulty else [hardest(task)]
     seed, ablations = arguments.seed, len(ablations_of(model)) if arguments.ablate else 1
+    cache = open_cache(folder, model) if arguments.root is None else None  # its rows are of the run's own data
     with progress(len(difficulties) * sequences * ablations) as bar:
         if arguments.ablate:
             rows = evaluate_ablations(model, task, difficulties, sequences, seed, details=True, advance=bar.update)
         else:
-            rows = evaluate_cached(model, task, difficulties, sequences, seed, open_cache(folder, model), bar.update)
+            rows = evaluate_cached(model, task, difficulties, sequences, seed, cache, bar.update)
     print(table(rows))
     if arguments.json:
         with writing(arguments.json, "--json FILE"):

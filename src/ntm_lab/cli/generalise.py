@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
-    folder, _, task, model = find(arguments.model, arguments.slots, arguments.trust)
+    folder, _, task, model = find(arguments.model, arguments.slots, arguments.trust, arguments.root)
     sequences = how_many(arguments, task)
     difficulties = parse(arguments.difficulty, task) if arguments.difficulty else far_beyond(task)
     with progress(len(difficulties) * sequences) as bar:
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
             sequences,
             arguments.seed,
             grow=arguments.slots is None,
-            cache=open_cache(folder, model),
+            cache=open_cache(folder, model) if arguments.root is None else None,
             advance=bar.update,
         )
     print("\n\n".join([table(rows), *notes]))

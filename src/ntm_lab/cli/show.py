@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     Raises FileNotFoundError and ValueError as `find` and `make_page` do, and ValueError for a difficulty that the task
     does not have.
     """
-    found = [find(source, trust=arguments.trust) for source in (arguments.model, arguments.beside) if source]
+    sources = [source for source in (arguments.model, arguments.beside) if source]
+    found = [find(source, trust=arguments.trust, root=arguments.root) for source in sources]
     task = found[0].task
     difficulties = parse(arguments.difficulty, task)
     if len(difficulties) > 1:

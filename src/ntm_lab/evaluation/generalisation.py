@@ -61,6 +61,15 @@ def slots_needed(task: Task, difficulty: Difficulty) -> int:
     return int(2 ** heard.bit_length())
 
 
+def grown(model: SequenceModel, task: Task, difficulty: Difficulty) -> SequenceModel:
+    """The model, or a copy of it with `slots_needed` where its memory has fewer.
+
+    Raises ValueError where its initial state does not allow that.
+    """
+    slots = slots_needed(task, difficulty)
+    return model if model.slots is None or model.slots >= slots else _resized(model, slots)
+
+
 def _resized(model: SequenceModel, slots: int) -> SequenceModel:
     """A copy of the model with that many slots; ValueError where its memory does not allow it."""
     model = copy.deepcopy(model)

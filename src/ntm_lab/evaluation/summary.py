@@ -18,7 +18,8 @@ def summary(results: Mapping[str, Any], folder: Path) -> str:
         f"{'fresh sequences':<28}{'n':>6}{''.join(heads)}",
         *map(_row, rows),
         "",
-        f"{results['model']} on {results['task']}, {results['parameters']:,} parameters, seed {results['seed']}: "
+        f"{results['model']} on {results['task']}, {results['parameters']:,} parameters, "
+        f"{results['state_bits']:,} bits of state, seed {results['seed']}: "
         f"{results['sequences']:,} sequences in {results['seconds']:.1f} s of training, "
         f"ended by {results['stopped_by']}",
     ]

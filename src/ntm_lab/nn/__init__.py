@@ -2,9 +2,9 @@
 
 import torch
 
-from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess, StackAccess
+from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess, StackAccess, TapeAccess
 from ntm_lab.nn.lstm import LSTM, LSTMState
-from ntm_lab.nn.machines import DNC, MANN, NTM, StackRNN
+from ntm_lab.nn.machines import DNC, MANN, NTM, StackRNN, TapeRNN
 from ntm_lab.nn.network import MemoryNetwork, NetworkState
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "NetworkState",
     "StackAccess",
     "StackRNN",
+    "TapeAccess",
+    "TapeRNN",
 ]
 
 torch.serialization.add_safe_globals([NetworkState, LSTMState])  # a saved state loads with weights_only=True

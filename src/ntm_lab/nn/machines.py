@@ -1,13 +1,16 @@
 """The memory networks of the papers: a `MemoryNetwork` with its access, built from plain settings."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess, StackAccess
+import torch
+from torch import Tensor
+
+from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess, StackAccess, TapeAccess
 from ntm_lab.nn.controllers import make_controller
-from ntm_lab.nn.network import MemoryNetwork
+from ntm_lab.nn.network import MemoryNetwork, NetworkState
 from ntm_lab.types import Access, Controller, Encoder
 
 
@@ -111,3 +114,38 @@ class StackRNN(_Machine):
     """
 
     access_class = StackAccess
+
+
+class TapeRNN(_Machine):
+    """A network with a tape: Delétang et al. 2022 (arXiv 2207.02098).
+
+    Arguments as of `NTM`; those of the memory are in `TapeAccess`. With ``oracle=True``, as in the paper, it is told
+    before the first step how long the input is: the number of steps whose last channel is 0, which is the length of the
+    word in a `Language`. A state that is given has been told before, see `told`.
+
+    >>> import torch
+    >>> inputs = torch.zeros(1, 5, 3)
+    >>> inputs[:, 3:, -1] = 1
+    >>> int(TapeRNN(3, 2, oracle=True)(inputs)[1].access.jump.argmax())
+    3
+    """
+
+    access_class = TapeAccess
+
+    @property
+    def title(self) -> str:
+        return super().title + ", length oracle" * cast(TapeAccess, self.access).oracle
+
+    def told(self, state: NetworkState, length: Tensor) -> NetworkState:
+        """The state that knows how long the inputs are, (B,); without ``oracle`` the state itself."""
+        return state._replace(access=cast(TapeAccess, self.access).with_jump(state.access, length))
+
+    def _unroll(
+        self, inputs: Tensor, state: NetworkState | None, lengths: Tensor | None, wanted: Sequence[str]
+    ) -> tuple[dict[str, Tensor], NetworkState]:
+        if state is None:
+            in_word = inputs[..., -1] == 0
+            if lengths is not None:
+                in_word &= torch.arange(inputs.shape[1], device=lengths.device) < lengths.unsqueeze(1)
+            state = self.told(self.initial_state(len(inputs)), in_word.sum(1))
+        return super()._unroll(inputs, state, lengths, wanted)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers.logger import DummyLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from ntm_lab.evaluation import evaluate, summary
+from ntm_lab.evaluation import evaluate, grown, summary
 from ntm_lab.files import write_whole
 from ntm_lab.runs.build import build, open_loggers, told_apart_by
 from ntm_lab.runs.config import CONFIG, RunError, one_line_errors, resolved, same_settings
@@ -94,8 +94,15 @@ class Run(NamedTuple):
 
     def test(self) -> list[dict[str, Any]]:
         """Rows of a test on fresh sequences."""
-        test = self.config.test
-        return evaluate(self.learner.model, self.task, test.difficulties or [hardest(self.task)], test.sequences)
+        test, model = self.config.test, self.learner.model
+        points = [*(test.difficulties or [hardest(self.task)])]
+        if not test.get("grow", False):
+            return evaluate(model, self.task, points, test.sequences)
+        return [
+            row
+            for point in points
+            for row in evaluate(grown(model, self.task, point), self.task, [point], test.sequences)
+        ]
 
     def report(self, test: list[dict[str, Any]]) -> dict[str, Any]:
         """Write ``results.json``, with the rows of a test on fresh sequences, and return what it says."""
@@ -105,6 +112,7 @@ class Run(NamedTuple):
             "model": self.config.choices.model,
             "seed": self.config.seed,
             "parameters": sum(part.numel() for part in learner.model.parameters() if part.requires_grad),
+            "state_bits": learner.model.state_bits(),
             "sequences": learner.sequences,
             "steps": self.trainer.global_step,
             "seconds": learner.seconds,

@@ -38,6 +38,7 @@ class Test:
 
     sequences: int = 1000
     difficulties: Sequence[Mapping[str, int]] | None = None
+    grow: bool = False  # whether a memory gets the slots that each of them needs
 
     def __post_init__(self) -> None:
         at_least("test.sequences", self.sequences, 1)

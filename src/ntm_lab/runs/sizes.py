@@ -33,10 +33,13 @@ def machine_bytes() -> int:
     return min(found, default=2**63)
 
 
-def check_fits(settings: Mapping[str, Any], task: Task, make_model: Callable[[int, int], SequenceModel]) -> None:
+def check_fits(
+    settings: Mapping[str, Any], task: Task, make_model: Callable[[int, int], SequenceModel], draw: bool = True
+) -> None:
     """Raise RunError, with the bytes, for settings whose model, state or batches exceed this machine's memory.
 
-    The estimate is a lower bound, so that no run that would fit is refused.
+    The estimate is a lower bound, so that no run that would fit is refused. Without ``draw`` it is that of sequences of
+    one step, for a task whose files may not be there.
     """
     numbers = ((abs(number), key) for key, value in _sizes(settings) for number in _whole(value))
     largest, key = max(numbers, key=lambda pair: pair[0], default=(0, "task"))  # of equals the first
@@ -44,8 +47,8 @@ def check_fits(settings: Mapping[str, Any], task: Task, make_model: Callable[[in
     if max(largest, task.input_size, task.output_size) < SMALL:
         return
     parameters, state, kept = _model_sizes(make_model, task)
-    for count in (lambda: 1, lambda: estimated_steps(task, hardest(task))):  # one step may be too large to be drawn
-        steps = count()
+    for draws in (False, True)[: 1 + draw]:  # one step may be too large to be drawn
+        steps = estimated_steps(task, hardest(task)) if draws else 1
         sequence = steps * (task.input_size + task.output_size)
         parts = {
             "model": parameters * COPIES,

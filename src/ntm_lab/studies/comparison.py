@@ -42,12 +42,12 @@ OPTIMUM = "val/optimum"
 def tabulate(runs: pd.DataFrame, solved: float) -> str:
     """A Markdown table with a column for every arm.
 
-    Lines: seeds, parameters; for every difficulty tested how many runs are within ``solved`` wrong bits (or symbols),
-    the 95 % interval of that share, wrong bits and cost (or, where even the perfect answer has a cost, bits above it),
-    and the share of wrong answers in each of the task's groups; the length of training until the validation was solved,
-    as censored data, and in all. Numbers are median (quartiles; largest); an arm with a single run has its values only.
-    A last line has the logrank test of each arm with several runs against the first, adjusted by Holm if there are
-    several tests.
+    Lines: seeds, parameters, bits of state; for every difficulty tested how many runs are within ``solved`` wrong bits
+    (or symbols), the 95 % interval of that share, wrong bits and cost (or, where even the perfect answer has a cost,
+    bits above it), and the share of wrong answers in each of the task's groups; the length of training until the
+    validation was solved, as censored data, and in all. Numbers are median (quartiles; largest); an arm with a single
+    run has its values only. A last line has the logrank test of each arm with several runs against the first, adjusted
+    by Holm if there are several tests.
 
     Args:
         runs: of `read_runs`, with a categorical column ``arm``.
@@ -67,10 +67,11 @@ def tabulate(runs: pd.DataFrame, solved: float) -> str:
     return markdown(["", *arms], [*rows, *_against_first(arms)])
 
 
-def _who(runs: pd.DataFrame) -> dict[str, str]:
+def _who(runs: pd.DataFrame) -> dict[str, str | None]:
     return {
         "seeds": ", ".join(str(seed) for seed in sorted(runs["seed"])),
         "parameters": ", ".join(f"{count:,}" for count in sorted(set(runs["parameters"]))),
+        "bits of state": ", ".join(f"{bits:,.0f}" for bits in sorted(set(runs["state_bits"].dropna()))) or None,
     }
 
 

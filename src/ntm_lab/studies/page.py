@@ -81,6 +81,7 @@ def write_page(page: str, out: Path) -> None:
         f"# {PAGES[page].TITLE} ({out.name} form)",
         "Every section was made by the command below it: runs over seeds, table, figure and verdict. The command with"
         " `--redraw` makes it again from the table alone.",
+        *([note] if (note := getattr(PAGES[page], "NOTE", "")) else []),
         markdown(["", "asked or claimed", "verdict"], contents),
         *(_section(facts) for facts in made),
     ]

@@ -1,17 +1,17 @@
 """The pages that studies stand on, and how a study is found by its name.
 
 A page is a package here: its ``TITLE``, the ``NAMES`` of its studies in their order, each the module of that name with
-a ``STUDY``, and ``OTHER_NAMES`` by which they are found too. Its sweeps are in the folder of its name in
-``conf/experiment``.
+a ``STUDY``, and ``OTHER_NAMES`` by which they are found too; where it has a ``NOTE``, that stands above the studies.
+Its sweeps are in the folder of its name in ``conf/experiment``.
 """
 
 from collections.abc import Sequence
 from importlib import import_module
 
-from ntm_lab.studies import machines, report
+from ntm_lab.studies import field, machines, report
 from ntm_lab.studies.study import Study
 
-PAGES = {"report": report, "machines": machines}
+PAGES = {"report": report, "machines": machines, "field": field}
 ALL = {"all": "report"} | {page: page for page in PAGES}  # names of pages: all of their studies
 
 

@@ -24,18 +24,20 @@ def read_runs(folder: Folders) -> pd.DataFrame:
     """A row for every ended run at or below the folder or folders, sorted by path.
 
     Columns: ``run`` (its path); every resolved setting by its dotted key (``data.batch_size``, ``memory.init.std``),
-    lists as lists; ``choices.<group>``; and of results.json ``seed``, ``parameters``, ``sequences``,
+    lists as lists; ``choices.<group>``; and of results.json ``seed``, ``parameters``, ``sequences``, ``state_bits``,
     ``steps``, ``seconds``, ``sequences_to_solve``, ``seconds_to_solve``, ``largest_gradient_norm``, ``stopped_by``,
-    ``test`` and ``overlap`` (unchanged: a list of rows, a mapping), with ``solved`` and ``steps_to_solve``
-    derived from them. A setting that a run does not have, and the time to solve of an unsolved run, is missing (NaN).
+    ``test`` and ``overlap`` (unchanged: a list of rows, a mapping), with ``solved`` and ``steps_to_solve`` derived from
+    them. A setting that a run does not have, the bits of state of a run of an earlier version, and the time to solve of
+    an unsolved run are missing (NaN).
 
     Raises FileNotFoundError if no run below a folder has ended, ValueError if a file of one is damaged.
     """
     runs = ended(folder)
     rows = [{"run": str(run)} | _settings(run) for run in runs]
-    measured = [_measured(run) for run in runs]
-    table = pd.concat([pd.DataFrame(rows), pd.DataFrame(measured)], axis=1)
-    table = table.astype(dict.fromkeys(("sequences_to_solve", "seconds_to_solve", "largest_gradient_norm"), float))
+    measured = pd.DataFrame([_measured(run) for run in runs]).astype(
+        dict.fromkeys(("state_bits", "sequences_to_solve", "seconds_to_solve", "largest_gradient_norm"), float)
+    )
+    table = pd.concat([pd.DataFrame(rows), measured], axis=1)
     return table.assign(steps_to_solve=table["sequences_to_solve"] / table["data.batch_size"])
 
 
@@ -83,7 +85,8 @@ def _settings(run: Path) -> dict[str, Any]:
 def _measured(run: Path) -> dict[str, Any]:
     try:
         results = read_json(run / RESULTS)
-        return {key: results[key] for key in MEASURED} | {"solved": results["sequences_to_solve"] is not None}
+        measured = {key: results[key] for key in MEASURED} | {"solved": results["sequences_to_solve"] is not None}
+        return measured | {"state_bits": results.get("state_bits")}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{run / RESULTS}: is damaged ({_reason(error)})") from error
 

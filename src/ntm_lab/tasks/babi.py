@@ -35,6 +35,9 @@ class Babi(BaseTask):
     With ``steps=sentences`` a step is a sentence, (B, T, 13 · 159): one word at each place, and a question
     together with its first ``-``. A model without an encoder for places sees them as one long vector.
 
+    A ``pause`` of P gives a model P more steps between a question and its answer, with a ``?`` in each of them, to look
+    up one thing after the other: at a step a sentence it must otherwise answer with what a single read brings.
+
     A training batch has stories of all tasks, with equal probability, and of similar length: ``pool`` batches are drawn
     together and sorted by length, and one of the resulting batches is kept at random. Validation uses other stories of
     the same file, none of which equals one of training word by word. A test has every story of the test file once.
@@ -46,6 +49,7 @@ class Babi(BaseTask):
         version: ``en-10k`` or ``en``, which has a tenth of the training stories.
         tasks: their numbers, 1 to 20, in one model.
         steps: ``words`` or ``sentences``.
+        pause: further steps before an answer, 0 as published.
         validation: the share of the different training stories that is for validation, by the lowest SHA-256.
         pool: batches drawn to make one.
         partial: read files that have fewer questions than the publishers'.
@@ -59,6 +63,7 @@ class Babi(BaseTask):
         version: str = "en-10k",
         tasks: Sequence[int] = TASKS,
         steps: str = "words",
+        pause: int = 0,
         validation: float = 0.1,
         pool: int = 8,
         partial: bool = False,
@@ -67,6 +72,7 @@ class Babi(BaseTask):
         self.version = one_of("task.version", version, QUESTIONS)
         self.tasks = _checked_tasks(tasks)
         self.by_sentence = one_of("task.steps", steps, STEPS) == "sentences"
+        self.pause = at_least("task.pause", pause, 0)
         self.validation = number("task.validation", validation, lambda share: 0 < share < 1, "between 0 and 1")
         self.pool = at_least("task.pool", pool, 1)
         self.partial = switch("task.partial", partial)
@@ -93,7 +99,8 @@ class Babi(BaseTask):
 
     @property
     def _stories(self) -> "Part":
-        return _part(self.root, self.version, self.tasks, self.by_sentence, self.validation, self.partial, self.part)
+        settings = self.by_sentence, self.pause, self.validation, self.partial
+        return _part(self.root, self.version, self.tasks, *settings, self.part)
 
     def draw(self, batch_size: int, difficulty: Mapping[str, int | Tensor], generator: torch.Generator) -> Batch:
         (questions,) = self.expand(difficulty, batch_size)
@@ -223,6 +230,7 @@ def _part(
     version: str,
     tasks: tuple[int, ...],
     by_sentence: bool,
+    pause: int,
     validation: float,
     partial: bool,
     part: str | None,
@@ -235,7 +243,7 @@ def _part(
         of_tasks.append(stories)
     counts = torch.tensor([len(stories) for stories in of_tasks])
     joined = [story for stories in of_tasks for story in stories]
-    return Part(laid_out(joined, by_sentence), counts.cumsum(0) - counts, counts)
+    return Part(laid_out(joined, by_sentence, pause), counts.cumsum(0) - counts, counts)
 
 
 def _apart(stories: Sequence[Story], share: float, part: str) -> tuple[Story, ...]:

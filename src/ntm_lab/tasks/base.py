@@ -1,6 +1,7 @@
 """Helpers of the tasks: checked settings, difficulties for a whole batch, and vectors put on their steps."""
 
 import inspect
+import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -183,3 +184,8 @@ def take(vectors: Tensor, index: Tensor, where: Tensor) -> Tensor:
 def add_channels(vectors: Tensor, *channels: Tensor) -> Tensor:
     """Vectors (B, T, C) followed by further channels, each (B, T), as float32."""
     return torch.cat([vectors, *(channel[..., None].to(vectors.dtype) for channel in channels)], dim=-1)
+
+
+def source(generator: torch.Generator) -> random.Random:
+    """A generator of Python's, for what is drawn one by one or is too large for int64, seeded by one of torch's."""
+    return random.Random(int(torch.randint(2**62, (), generator=generator)))

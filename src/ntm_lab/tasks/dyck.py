@@ -8,8 +8,7 @@ from torch.nn.functional import one_hot
 
 from ntm_lab.checks import one_of
 from ntm_lab.tasks.answers import Bits
-from ntm_lab.tasks.base import EvenTask, checked_integer, checked_range
-from ntm_lab.tasks.languages.base import source
+from ntm_lab.tasks.base import EvenTask, checked_integer, checked_range, source
 from ntm_lab.types import Batch, Difficulty
 
 ASKED = ("prediction", "recognition")

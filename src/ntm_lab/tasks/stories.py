@@ -53,23 +53,24 @@ class Stories(NamedTuple):
     ends: Tensor  # (N, Q) int64, steps to the end of the answer to the first, second, … question; all after the last
 
 
-def laid_out(stories: Sequence[Story], by_sentence: bool) -> Stories:
-    """The steps of stories: a word each; or a sentence each, a question together with the first ``-``."""
+def laid_out(stories: Sequence[Story], by_sentence: bool, pause: int = 0) -> Stories:
+    """The steps of stories: a word each; or a sentence each, a question together with the first ``-``.
+
+    A ``pause`` puts that many steps with a ``?`` before the first ``-``.
+    """
     words: list[tuple[int, ...]] = []
     answers: list[int] = []
     starts: list[int] = []
     ends: list[list[int]] = []
-    dash = (NUMBERS[ASKED],)
     for story in stories:
         starts.append(len(words))
         ends.append([])
         for sentence, answer in zip(*story, strict=True):
-            if by_sentence:
-                words += [sentence + dash * bool(answer), *[dash] * (len(answer) - 1)]
-                answers += answer or (0,)
-            else:
-                words += [*((word,) for word in sentence), *[dash] * len(answer)]
-                answers += (0,) * len(sentence) + answer
+            after = [(NUMBERS["?"],)] * (pause if answer else 0) + [(NUMBERS[ASKED],)] * len(answer)
+            before = [sum(after[:1], sentence)] if by_sentence else [(word,) for word in sentence] + after[:1]
+            steps = before + after[1:]
+            words += steps
+            answers += (0,) * (len(steps) - len(answer)) + answer
             if answer:
                 ends[-1].append(len(words) - starts[-1])
     width, most = LONGEST if by_sentence else 1, max(map(len, ends))

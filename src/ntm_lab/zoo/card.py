@@ -139,6 +139,15 @@ def check_card(folder: Path, card: Card, trust: str | Collection[str] = ()) -> N
         raise ValueError(shortened(f"{folder}: {error}")) from error
 
 
+def reading_files(task: Any) -> dict[str, Any] | None:
+    """The part of a task's config with the ``root`` of its files, which are a user's own copy; None if it reads none.
+
+    It is the task's own node, as of bAbI, or one below, such as ``images``.
+    """
+    parts = [task, *task.values()] if isinstance(task, dict) else []
+    return next((part for part in parts if isinstance(part, dict) and "root" in part), None)
+
+
 def read_weights(folder: Path, card: Card) -> dict[str, Tensor]:
     """The weights in a folder, by name; FileNotFoundError if there are none, ValueError if they are damaged."""
     if not (folder / WEIGHTS).is_file():

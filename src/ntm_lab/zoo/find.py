@@ -27,6 +27,7 @@ from ntm_lab.zoo.card import (
     make_card,
     read_card,
     read_weights,
+    reading_files,
     write,
 )
 from ntm_lab.zoo.legacy import modern_config, modern_weights
@@ -52,7 +53,12 @@ def load(source: str | Path, slots: int | None = None, trust: str | Collection[s
     return find(source, slots, trust).model
 
 
-def find(source: str | Path, slots: int | None = None, trust: str | Collection[str] = ()) -> Trained:
+def find(
+    source: str | Path,
+    slots: int | None = None,
+    trust: str | Collection[str] = (),
+    root: str | Path | None = None,
+) -> Trained:
     """A trained model with its task and its config.
 
     Args:
@@ -61,19 +67,26 @@ def find(source: str | Path, slots: int | None = None, trust: str | Collection[s
             can hold no code; a run's config may name any class of yours, so take runs only from people you trust.
         slots: another number of memory slots than it was trained with, where its initial state allows it.
         trust: other packages whose classes a shared model may use, such as ``("their_package",)``.
+        root: where the data of the task is, a copy of your own, in place of the folder that it was trained with.
 
     Raises FileNotFoundError if it does not exist or a part of it is missing; ValueError if a part is damaged, if it
-    uses classes of a package that is not trusted or not installed, or if the slots cannot be changed.
+    uses classes of a package that is not trusted or not installed, if the slots cannot be changed, or if there is a
+    root for a task that reads no files.
     """
     folder = locate(source)
     packaged = is_packaged(folder)
     config, weights = _given_away(folder, trust) if packaged else _left_by_run(folder)
+    reading = reading_files(config["task"])
+    if root is not None:
+        if reading is None:
+            raise ValueError(f"root={root}: {source} does a task that reads no files")
+        reading["root"] = str(root)
     for node in (config, config["model"]):
         if isinstance(node, dict) and "backend" in node:
             node["backend"] = "auto"  # here need not be what was there
     try:
         task, make_model = (build(config[part], trust) if packaged else instantiate(config[part]) for part in PARTS)
-        check_fits({part: config[part] for part in PARTS}, task, make_model)
+        check_fits({part: config[part] for part in PARTS}, task, make_model, draw=reading is None)
         model: SequenceModel = make_model(task.input_size, task.output_size)
     except Exception as error:  # constructors may raise anything for unknown values
         cause = " ".join(str(error.__cause__ or error).split())

@@ -3,10 +3,13 @@
 import torch
 
 from ntm_lab.nn.baselines.linear_memory import LinearMemory, Matrix
+from ntm_lab.nn.baselines.mamba2 import Mamba2
 from ntm_lab.nn.baselines.recurrent import GRU, RNN, HiddenState
 from ntm_lab.nn.baselines.residual import ResidualState
 from ntm_lab.nn.baselines.transformer import Past, Transformer
+from ntm_lab.nn.baselines.xlstm import XLSTM, MatrixCell, ScalarCell
 
-__all__ = ["GRU", "RNN", "LinearMemory", "Transformer"]
+__all__ = ["GRU", "RNN", "XLSTM", "LinearMemory", "Mamba2", "Transformer"]
 
-torch.serialization.add_safe_globals([HiddenState, Matrix, Past, ResidualState])  # a saved state loads safely
+# a saved state loads safely
+torch.serialization.add_safe_globals([HiddenState, Matrix, MatrixCell, Past, ResidualState, ScalarCell])

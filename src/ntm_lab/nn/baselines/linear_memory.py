@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ntm_lab.checks import at_least, one_of, switch
-from ntm_lab.nn.baselines.residual import Mixer, Residual
+from ntm_lab.nn.baselines.residual import CausalConvolution, Mixer, Residual
 from ntm_lab.types import Encoder
 
 FORGET = ("none", "fixed", "scalar", "vector")
@@ -31,12 +31,13 @@ def linear_memory(
         S_t = S_{t−1} diag(α_t) (I − β_t k_t k_tᵀ) + β_t v_t k_tᵀ,  read S_t q_t        (with ``delta``)
         S_t = S_{t−1} diag(α_t) + β_t v_t k_tᵀ                                          (without)
 
-    It is computed in chunks (Yang et al. 2024, arXiv 2406.06484 and 2412.06464): with γ_t = α_1 ⋯ α_t within one,
-    S_t = S_0 diag(γ_t) + Σ_{i≤t} z_i (k_i ∘ γ_t / γ_i)ᵀ, and with ``delta`` z solves a triangular system,
+    Mamba-2 and the mLSTM are the second line, too. It is computed in chunks (Yang et al. 2024, arXiv 2406.06484 and
+    2412.06464): with γ_t = α_1 ⋯ α_t within one, S_t = S_0 diag(γ_t) + Σ_{i≤t} z_i (k_i ∘ γ_t / γ_i)ᵀ, and with
+    ``delta`` z solves a triangular system,
     z_t = β_t (v_t − S_0 (γ_t ∘ k_t) − Σ_{i<t} z_i (k_i ∘ γ_t / γ_i · k_t)); else z_t = β_t v_t.
 
     Args:
-        queries, keys, values: (B, H, T, W).
+        queries, keys, values: (B, H, T, W), where values may be wider or narrower than keys.
         log_decay: log α, (B, H, T, 1), or (B, H, T, W) for a rate of each key's component.
         strength: β, (B, H, T, 1).
         memory: S_0, (B, H, W values, W keys).
@@ -93,8 +94,7 @@ class MatrixMemory(Mixer):
         self.forget = one_of("model.forget", forget, FORGET)
         self.delta = switch("model.delta", delta)
         self.most = 2.0 if switch("model.negative", negative) else 1.0
-        self.kernel = at_least("model.kernel", kernel, 1)
-        self.convolution = nn.Conv1d(size, size, kernel, groups=size)
+        self.convolution = CausalConvolution(size, kernel)
         self.seen = nn.Linear(size, 3 * size)  # queries, keys, values
         self.strength = nn.Linear(size, heads) if delta else None
         if forget == "fixed":  # RetNet's rates
@@ -106,13 +106,12 @@ class MatrixMemory(Mixer):
         self.gate, self.output = nn.Linear(size, size), nn.Linear(size, size)
 
     def initial_state(self, batch_size: int) -> Matrix:
-        new = self.output.weight.new_zeros
-        memory = new(batch_size, self.heads, self.width, self.width)
-        return Matrix(memory, new(batch_size, self.kernel - 1, self.heads * self.width))
+        memory = self.output.weight.new_zeros(batch_size, self.heads, self.width, self.width)
+        return Matrix(memory, self.convolution.initial_state(batch_size))
 
     def forward(self, inputs: Tensor, state: Matrix, positions: Tensor, exists: Tensor | None) -> tuple[Tensor, Matrix]:
-        before = torch.cat((state.inputs, inputs), 1)
-        hidden = F.silu(self.convolution(before.transpose(1, 2)).transpose(1, 2))
+        convolved, last = self.convolution.over(inputs, state.inputs, exists)
+        hidden = F.silu(convolved)
         queries, keys, values = self.seen(hidden).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if self.delta:
             queries, keys = F.normalize(queries, dim=3), F.normalize(keys, dim=3)
@@ -124,10 +123,7 @@ class MatrixMemory(Mixer):
             strength = strength.masked_fill(~exists[:, None, :, None], 0)
         reads, memory = linear_memory(queries, keys, values, log_decay, strength, state.memory, self.delta)
         outputs = self.norm(reads).transpose(1, 2).flatten(2) * F.silu(self.gate(hidden))
-        count = inputs.new_full((len(inputs),), inputs.shape[1]) if exists is None else exists.sum(1)
-        last = count.long().unsqueeze(1) + torch.arange(self.kernel - 1, device=inputs.device)
-        kept = before.gather(1, last.unsqueeze(2).expand(-1, -1, before.shape[2]))
-        return self.output(outputs), Matrix(memory, kept)
+        return self.output(outputs), Matrix(memory, last)
 
     def _log_decay(self, hidden: Tensor) -> Tensor:
         """log α, (B, H, T, 1 or W)."""

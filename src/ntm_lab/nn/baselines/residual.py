@@ -1,7 +1,7 @@
 """What Transformers and linear memories share: residual layers, each a mixer over time and a feedforward part."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import torch
@@ -17,6 +17,8 @@ from ntm_lab.types import Encoder
 class Mixer(nn.Module):
     """Lets the steps of a sequence see those before them; built from the model's width."""
 
+    wider: ClassVar[int] = 4  # how many times as wide as the model the feedforward part after it is; 0: there is none
+
     @abstractmethod
     def initial_state(self, batch_size: int) -> Any:
         """A NamedTuple of tensors (B, …)."""
@@ -25,6 +27,25 @@ class Mixer(nn.Module):
     def forward(self, inputs: Tensor, state: Any, positions: Tensor, exists: Tensor | None) -> tuple[Tensor, Any]:
         """One layer of all steps: outputs (B, T, size) and the state after them, from inputs (B, T, size), the number
         of each step (B, T), and which steps exist (B, T), None for all."""
+
+
+class CausalConvolution(nn.Conv1d):
+    """Each channel of a step from its own values at this step and the ``kernel`` − 1 before."""
+
+    def __init__(self, size: int, kernel: int) -> None:
+        super().__init__(size, size, at_least("model.kernel", kernel, 1), groups=size)
+
+    def initial_state(self, batch_size: int) -> Tensor:
+        """The inputs before the first step, (B, kernel − 1, size)."""
+        return self.weight.new_zeros(batch_size, self.kernel_size[0] - 1, self.in_channels)
+
+    def over(self, inputs: Tensor, last: Tensor, exists: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Outputs (B, T, size), and the last inputs that exist, (B, kernel − 1, size), from inputs (B, T, size)."""
+        before = torch.cat((last, inputs), 1)
+        count = inputs.new_full((len(inputs),), inputs.shape[1]) if exists is None else exists.sum(1)
+        index = count.long().unsqueeze(1) + torch.arange(last.shape[1], device=inputs.device)
+        kept = before.gather(1, index.unsqueeze(2).expand(-1, -1, before.shape[2]))
+        return self(before.transpose(1, 2)).transpose(1, 2), kept
 
 
 class ResidualState(NamedTuple):
@@ -41,15 +62,15 @@ class ResidualState(NamedTuple):
 class Residual(PlainModel):
     """Linear, ``layers`` × (x + mixer(norm x), x + feedforward(norm x)), norm, linear: the usual pre-norm stack.
 
+    A mixer says how wide its feedforward part is, see `Mixer.wider`.
+
     Args:
         input_size, output_size: I and O.
         mixer: builds a layer's mixer from the width.
-        size, layers: width and number of the layers; the feedforward part is four times as wide.
+        size, layers: width and number of the layers.
         encoder: builds, from I, what maps the inputs before the first layer; None: nothing does.
         dropout: the share of what a layer adds that is dropped in training.
     """
-
-    wider: ClassVar[int] = 4
 
     def __init__(
         self,
@@ -67,11 +88,12 @@ class Residual(PlainModel):
         at_least("model.layers", layers, 1, MOST_LAYERS)
         self.encoder = None if encoder is None else encoder(input_size)
         self.embedding = nn.Linear(input_size if self.encoder is None else self.encoder.size, size)
-        self.mixers = nn.ModuleList(mixer(size) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2 * layers + 1))
+        mixers = [mixer(size) for _ in range(layers)]
+        widths = [one.wider * size for one in mixers if one.wider]
+        self.mixers = nn.ModuleList(mixers)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(layers + len(widths) + 1))
         self.feedforwards = nn.ModuleList(
-            nn.Sequential(nn.Linear(size, self.wider * size), nn.GELU(), nn.Linear(self.wider * size, size))
-            for _ in range(layers)
+            nn.Sequential(nn.Linear(size, width), nn.GELU(), nn.Linear(width, size)) for width in widths
         )
         self.dropout = nn.Dropout(share("model.dropout", dropout))
         self.output = nn.Linear(size, output_size)
@@ -94,11 +116,12 @@ class Residual(PlainModel):
             inputs = inputs.masked_fill(~exists.unsqueeze(2), 0)
         positions = self.positions(state.position, steps)
         hidden, after = self.embed(inputs, positions), []
-        norms = iter(self.norms)
-        for mixer, feedforward, before in zip(self.mixers, self.feedforwards, state.layers, strict=True):
+        norms, feedforwards = iter(self.norms), iter(self.feedforwards)
+        for mixer, before in zip(cast(Iterable[Mixer], self.mixers), state.layers, strict=True):
             mixed, end = mixer(next(norms)(hidden), before, positions, exists)
             hidden = hidden + self.dropout(mixed)
-            hidden = hidden + self.dropout(feedforward(next(norms)(hidden)))
+            if mixer.wider:
+                hidden = hidden + self.dropout(next(feedforwards)(next(norms)(hidden)))
             after.append(end)
         return next(norms)(hidden), ResidualState(
             state.position + (steps if lengths is None else lengths), tuple(after)

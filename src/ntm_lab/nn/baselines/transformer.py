@@ -109,6 +109,10 @@ class Transformer(Residual):
         mixer = partial(Attention, heads=heads, positions=positions)
         super().__init__(input_size, output_size, mixer, size, layers, encoder, dropout)
 
+    def state_bits(self, steps: int = 1) -> int:
+        """Those of its past: the keys and values of every layer, for every step."""
+        return 32 * 2 * self.output.in_features * len(self.mixers) * steps
+
     def positions(self, seen: Tensor, steps: int) -> Tensor:
         positions = super().positions(seen, steps)
         if self.kind != "randomised" or not self.training:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ntm_lab.studies.contrasts import Contrast, Times, contrasts_of_times
-from ntm_lab.studies.drawing import draw_survival, legend_above, progress_scale, styles
-from ntm_lab.studies.machines.tasks import TASKS
+from ntm_lab.studies.contrasts import Contrast, contrasts_of_times
+from ntm_lab.studies.drawing import styles
+from ntm_lab.studies.machines.tasks import TASKS, draw_unsolved, runs_of, times_of
 from ntm_lab.studies.results import read_runs
 from ntm_lab.studies.statistics import p_value, spread, spread_of_times, success_rate
 from ntm_lab.studies.study import MIN_SEEDS, TOO_FEW, Study, Verdict, outcome_under, verdict_of_parts
@@ -39,16 +39,11 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     )
 
 
-def arm_of(table: pd.DataFrame, task: str, arm: str) -> pd.DataFrame:
-    """The runs of an arm on a task."""
-    return table[(table["task"] == task) & (table["arm"] == arm)]
-
-
 def compare(table: pd.DataFrame) -> dict[tuple[str, str], Contrast]:
     """Every repair against none, on every task, by the sequences until it was solved."""
     return contrasts_of_times(
         {
-            (repair, task): (_times(arm_of(table, task, repair)), _times(arm_of(table, task, NONE)))
+            (repair, task): (times_of(runs_of(table, task, repair, "arm")), times_of(runs_of(table, task, NONE, "arm")))
             for repair in REPAIRS
             for task in _tasks(table)
         }
@@ -59,17 +54,13 @@ def _tasks(table: pd.DataFrame) -> list[str]:
     return [*dict.fromkeys(table["task"])]
 
 
-def _times(runs: pd.DataFrame) -> Times:
-    return runs["sequences_to_solve"], runs["sequences"]
-
-
 def judge(table: pd.DataFrame) -> Verdict:
     """Is a DNC solved after fewer sequences with a repair than without any?
 
     On each task by a logrank test, adjusted after Holm for all repairs and tasks, at a level of 5 %; of each repair
     `outcome_under` the tasks, of all of them `verdict_of_parts`.
     """
-    seeds = min(len(arm_of(table, task, arm)) for task in _tasks(table) for arm in ARMS)
+    seeds = min(len(runs_of(table, task, arm, "arm")) for task in _tasks(table) for arm in ARMS)
     if seeds < MIN_SEEDS:
         return Verdict(TOO_FEW, f"There are {seeds} seeds of some task and arm, and it takes {MIN_SEEDS}.")
     found = compare(table)
@@ -88,18 +79,7 @@ def _said(task: str, repair: str, contrast: Contrast) -> str:
 
 def draw(table: pd.DataFrame) -> Figure:
     """The share of runs that are not solved yet: a panel for every task, a line for every arm."""
-    tasks = _tasks(table)
-    figure = Figure((4.6 * len(tasks), 3.8), dpi=110, layout="constrained")
-    style = styles(ARMS)
-    for axis, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
-        for arm, name in ARMS.items():
-            runs = arm_of(table, task, arm)
-            if len(runs):
-                draw_survival(axis, *_times(runs), style[arm], name)
-        axis.set_title(TASKS[task])
-        progress_scale(axis, "sequences", table.loc[table["task"] == task, "sequences"])
-    legend_above(figure)
-    return figure
+    return draw_unsolved(table, _tasks(table), ARMS, styles(ARMS), "arm")
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
@@ -108,13 +88,13 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for task in _tasks(table):
         for arm, name in ARMS.items():
-            runs = arm_of(table, task, arm)
+            runs = runs_of(table, task, arm, "arm")
             rows.append(
                 {
                     "task": TASKS[task],
                     "DNC": name,
                     "solved": str(success_rate(runs["sequences_to_solve"].notna())),
-                    "after sequences": spread_of_times(*_times(runs), 0),
+                    "after sequences": spread_of_times(*times_of(runs), 0),
                     "wrong bits": spread(runs["wrong_bits"], 3),
                     "against none (Holm)": "" if arm == NONE else p_value(found[arm, task].p),
                 }

@@ -1,7 +1,7 @@
 """Every machine on the tasks of Graves et al. 2014: what it learns, how soon, and how far it holds."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ntm_lab.studies.contrasts import Contrast, Times, contrasts_of_times
-from ntm_lab.studies.drawing import draw_survival, legend_above, progress_scale, styles
+from ntm_lab.studies.drawing import Style, draw_survival, legend_above, progress_scale, styles
 from ntm_lab.studies.results import read_runs
 from ntm_lab.studies.statistics import p_value, spread_of_times, success_rate
 from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict, verdict_of_parts
@@ -43,9 +43,9 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def runs_of(table: pd.DataFrame, task: str, machine: str) -> pd.DataFrame:
-    """A row for every run of a machine on a task."""
-    here = table[(table["task"] == task) & (table["machine"] == machine)]
+def runs_of(table: pd.DataFrame, task: str, arm: str, arms: str = "machine") -> pd.DataFrame:
+    """A row for every run of an arm on a task; ``arms`` is the column that names the arm."""
+    here = table[(table["task"] == task) & (table[arms] == arm)]
     return here.drop_duplicates("seed")
 
 
@@ -55,11 +55,11 @@ def compare(table: pd.DataFrame) -> dict[str, Contrast]:
     for task in TASKS:
         dnc, ntm = (runs_of(table, task, machine) for machine in ("dnc", "ntm"))
         if task not in NEVER_SOLVED and len(dnc) and len(ntm):
-            pairs[task] = (_times(dnc), _times(ntm))
+            pairs[task] = (times_of(dnc), times_of(ntm))
     return contrasts_of_times(pairs)
 
 
-def _times(runs: pd.DataFrame) -> Times:
+def times_of(runs: pd.DataFrame) -> Times:
     return runs["sequences_to_solve"], runs["sequences"]
 
 
@@ -98,13 +98,23 @@ def _number(value: float, digits: int = 0) -> str:
 def draw(table: pd.DataFrame) -> Figure:
     """The share of runs that are not solved yet: a panel for every task, a line for every machine."""
     tasks = [task for task in TASKS if task in set(table["task"]) and task not in NEVER_SOLVED]
-    figure = Figure((4.0 * len(tasks), 3.8), dpi=110, layout="constrained")
-    style = styles(MACHINES, {machine: machine for machine in MACHINES})
+    return draw_unsolved(table, tasks, MACHINES, styles(MACHINES, {machine: machine for machine in MACHINES}))
+
+
+def draw_unsolved(
+    table: pd.DataFrame,
+    tasks: Sequence[str],
+    names: Mapping[str, str],
+    style: Mapping[str, Style],
+    arms: str = "machine",
+) -> Figure:
+    """The share of runs that are not solved yet: a panel for every task, a line for every arm (of column ``arms``)."""
+    figure = Figure((4.2 * len(tasks), 3.8), dpi=110, layout="constrained")
     for axis, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
-        for machine, name in MACHINES.items():
-            runs = runs_of(table, task, machine)
+        for arm, name in names.items():
+            runs = runs_of(table, task, arm, arms)
             if len(runs):
-                draw_survival(axis, *_times(runs), style[machine], name)
+                draw_survival(axis, *times_of(runs), style[arm], name)
         axis.set_title(TASKS[task])
         progress_scale(axis, "sequences", table.loc[table["task"] == task, "sequences"])
     legend_above(figure)
@@ -127,7 +137,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
                     "machine": name,
                     "parameters": f"{runs['parameters'].iloc[0]:,}",
                     "solved": str(success_rate(runs["sequences_to_solve"].notna())),
-                    "after sequences": spread_of_times(*_times(runs), 0),
+                    "after sequences": spread_of_times(*times_of(runs), 0),
                     "after seconds": spread_of_times(runs["seconds_to_solve"], runs["seconds"], 1),
                     "wrong bits (n-grams: bits above the optimum), medians": "; ".join(
                         f"{difficulty}: {bits:.3g}" for difficulty, bits in medians.items()

@@ -1,6 +1,5 @@
 """What the formal languages share: a word is read, then an answer is said, symbol by symbol."""
 
-import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -88,11 +87,6 @@ class Language(EvenTask):
 def bits(count: int, length: int, generator: torch.Generator, symbols: int = 2) -> Tensor:
     """Words of equally likely symbols, (count, length) int64."""
     return torch.randint(symbols, (count, length), generator=generator)
-
-
-def source(generator: torch.Generator) -> random.Random:
-    """A generator of Python's, for what is drawn one by one or is too large for int64, seeded by one of torch's."""
-    return random.Random(int(torch.randint(2**62, (), generator=generator)))
 
 
 def padded(rows: Sequence[Sequence[int]]) -> Tensor:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ntm_lab.tasks.base import checked_integer
-from ntm_lab.tasks.languages.base import Language, bits, padded, source
+from ntm_lab.tasks.base import checked_integer, source
+from ntm_lab.tasks.languages.base import Language, bits, padded
 from ntm_lab.tasks.languages.regular import MODULUS
 
 SIGNS = "01234+-()x="  # of expressions and equations, by number

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ntm_lab.tasks.languages.base import Language, bits, padded, source
+from ntm_lab.tasks.base import source
+from ntm_lab.tasks.languages.base import Language, bits, padded
 
 HIDDEN, NOTHING = 2, 3
 OPERATOR, END = 2, 2
