@@ -1,5 +1,6 @@
 """Is it the recurrent controller that keeps an NTM from generalising? With probes of what it knows alone."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,11 @@ def probe(model: Any, task: Task) -> dict[str, float]:
 def _answering(model: MemoryNetwork, task: Task, point: Mapping[str, int], purpose: str) -> tuple[Tensor, Tensor]:
     """The controller's outputs at all scored steps, and a 1, (n, size + 1), and the places of these steps (n, 1)."""
     batch = task.sample(PROBED, point, seeded(0, purpose))
+    model = copy.deepcopy(model)
+    model.backend = "reference"  # the others go from inputs to logits at once
     kept: list[Tensor] = []
-    handle = model.output.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
-    try:
-        model(batch.inputs)
-    finally:
-        handle.remove()
+    model.output.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
+    model(batch.inputs)
     (features,) = kept  # (T, B, size + R·W)
     hidden = features.transpose(0, 1)[batch.mask][:, : model.controller.size]
     return torch.cat([hidden, hidden.new_ones(len(hidden), 1)], 1), batch.mask.cumsum(1)[batch.mask].unsqueeze(
