@@ -33,7 +33,7 @@ class Plan(NamedTuple):
 
     @property
     def columns(self) -> list[tuple[int, int]]:
-        """Of each layer, where the columns for [below | own hidden | 1] are divided."""
+        """Where the columns [below | own hidden | 1] of each layer are divided."""
         below = [self.inputs + self.reads, *[self.size] * (self.layers - 1)]
         return [(width, width + self.size * self.recurrent) for width in below]
 

@@ -244,5 +244,5 @@ class _Sequence(torch.autograd.Function):
 
 
 def _features(tape: Tape, mask: Tensor | None) -> Tensor:
-    """Of the logits, (T, B, C + R·W)."""
+    """The features that the logits are computed from, (T, B, C + R·W)."""
     return tape.outputs if mask is None else tape.outputs * mask

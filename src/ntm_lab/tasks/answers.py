@@ -30,6 +30,11 @@ def measures_of(row: Mapping[str, Any]) -> list[Measure]:
     return [measure for measure in MEASURES if measure.name in row]
 
 
+def wrong_of(row: Mapping[str, Any]) -> str:
+    """The name of the wrong answers in a row of results."""
+    return next(measure.name for measure in measures_of(row) if measure.kind == "wrong")
+
+
 def unit_of(row: Mapping[str, Any]) -> str:
     """The unit of the cost in a row of results, as in ``gap_bits``."""
     return Reals.unit if SQUARED_ERROR.name in row else Bits.unit

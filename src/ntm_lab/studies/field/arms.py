@@ -5,7 +5,7 @@ long each time, and has the one whose median error at the last validation, over 
 on the trained difficulties, so the tests beyond them choose nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from ntm_lab.studies.drawing import Style, draw_survival, legend_above, progress_scale, styles
 from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.studies.statistics import quartiles
-from ntm_lab.tasks.answers import measures_of
+from ntm_lab.tasks.answers import wrong_of
 from ntm_lab.tasks.difficulties import hardest, seeded
 from ntm_lab.types import Difficulty, Task
 from ntm_lab.zoo.find import find
@@ -102,11 +102,6 @@ def tested(folders: Iterable[Path], **settings: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def wrong_of(row: Mapping[str, Any]) -> str:
-    """The name of the wrong answers in a row of results."""
-    return next(measure.name for measure in measures_of(row) if measure.kind == "wrong")
-
-
 def answers(task: Task, difficulty: Difficulty) -> float:
     """How many answers a sequence asks for, on average."""
     generator = seeded(0, "answers")
@@ -131,6 +126,11 @@ def by_run(table: pd.DataFrame, by: Sequence[str] = ("task", "arm")) -> pd.DataF
 def scores(runs: pd.DataFrame, task: str, arm: str) -> pd.Series:
     """``right`` of the runs of a model on a task."""
     return runs.loc[(runs["task"] == task) & (runs["arm"] == arm), "right"]
+
+
+def learned(runs: pd.DataFrame) -> str:
+    """How many of some runs, a row each, learned their task at the trained difficulties: ``3 of 5``."""
+    return f"{runs['learned_sequences'].notna().sum()} of {len(runs)}"
 
 
 def seconds(runs: pd.DataFrame, task: str, arm: str) -> float:

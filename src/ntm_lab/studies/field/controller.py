@@ -15,10 +15,11 @@ from ntm_lab.evaluation import evaluate_ablations
 from ntm_lab.nn import MemoryNetwork
 from ntm_lab.studies.contrasts import Contrast, contrasts
 from ntm_lab.studies.drawing import GREY, draw_survival, legend_above, progress_scale, styles
-from ntm_lab.studies.field.arms import ARM, ARMS, TASKS, answers, by_run, percent, present, tested, wrong_of
+from ntm_lab.studies.field.arms import ARM, ARMS, TASKS, answers, by_run, learned, percent, present, tested
 from ntm_lab.studies.results import read_runs
 from ntm_lab.studies.statistics import success_rate
 from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict, verdict_of_parts
+from ntm_lab.tasks.answers import wrong_of
 from ntm_lab.tasks.difficulties import hardest, seeded
 from ntm_lab.types import Task
 from ntm_lab.zoo.find import find
@@ -180,7 +181,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
                         "controller": name,
                         "% right at 41 to 500": percent(here["right"]),
                         f"seeds of at least {SOLVED:.0%}": str(success_rate(here["right"] >= SOLVED)),
-                        "learned its own lengths": f"{here['learned_sequences'].notna().sum()} of {len(here)}",
+                        "learned its own lengths": learned(here),
                         "% right without reads": percent(here["alone"]),
                         "count, R² at 40": f"{here['counts'].median():.2f}",
                         "count, R² at 80": f"{here['counts_beyond'].median():.2f}",

@@ -16,6 +16,7 @@ from ntm_lab.studies.field.arms import (
     TASKS,
     chosen,
     draw_learning,
+    learned,
     percent,
     present,
     style_of,
@@ -88,8 +89,8 @@ def blur(model: SequenceModel, task: Task, point: Difficulty) -> float | None:
 
 
 def held(table: pd.DataFrame, task: str, arm: str) -> Rate | None:
-    """Of a model's runs that are right at the lengths of training, how many are at the longest test; None without
-    any."""
+    """The share of a model's runs that are right at the longest test, among those that are at the trained lengths; None
+    if there are none."""
     here = table[(table["task"] == task) & (table["arm"] == arm)].pivot(index="seed", columns="steps", values="right")
     known = here[here[here.columns.min()] >= HELD] if len(here) else here
     return success_rate(known[known.columns.max()] >= HELD) if len(known) else None
@@ -112,9 +113,9 @@ def judge(table: pd.DataFrame) -> Verdict:
     """Do affine recurrences lose what they hold, and does an NTM hold it by its sharpening?
 
     A run knows a task if at least 90 % is right at the lengths of training, and holds it if that is so at the longest
-    test. Of each affine model: whether most runs that know a task do not hold it, on every task that it was trained on
-    for as long as the NTM. Of sharpening: whether less is wrong at the longest test than without it (Mann and Whitney,
-    Holm, 5 %), `outcome_under` the tasks. Of all `verdict_of_parts`.
+    test. An affine model loses it if most of its runs that know a task do not hold it, on every task that it was
+    trained on for as long as the NTM. Sharpening holds it if less is wrong at the longest test than without it (Mann
+    and Whitney, Holm, 5 %), `outcome_under` the tasks. `verdict_of_parts` makes the verdict of these parts.
     """
     table = chosen(table)
     parts, said = {}, []
@@ -189,7 +190,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
                         f"% right at {steps:,}": percent(of_steps["right"]) for steps, of_steps in here.groupby("steps")
                     },
                     "entropy there, bits": last["blur"].median(),
-                    "learned": f"{runs['learned_sequences'].notna().sum()} of {len(runs)}",
+                    "learned": learned(runs),
                     "rate": f"{runs['rate'].iloc[0]:g}",
                     "seconds": f"{runs['seconds'].median():.1f}",
                 }

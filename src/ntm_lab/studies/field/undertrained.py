@@ -12,6 +12,7 @@ from ntm_lab.studies.field.arms import (
     TASKS,
     chosen,
     draw_learning,
+    learned,
     percent,
     present,
     style_of,
@@ -39,7 +40,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
 
 
 def holding(table: pd.DataFrame, arm: str, task: str, trained: int, times: int) -> pd.Series:
-    """Whether each run of a model still answers at so many times its lengths."""
+    """Whether each run of a model is at least 90 % right at ``times`` the trained lengths."""
     here = (table["arm"] == arm) & (table["task"] == task) & (table["trained"] == trained)
     return table.loc[here & (table["times"] == times), "right"] >= HOLDS
 
@@ -120,7 +121,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
                             for times in MULTIPLES
                             for of_times in [here[here["times"] == times]]
                         },
-                        "learned": f"{runs['learned_sequences'].notna().sum()} of {len(runs)}",
+                        "learned": learned(runs),
                         "rate": f"{runs['rate'].iloc[0]:g}",
                         "sequences": f"{runs['sequences'].median():,.0f}",
                         "seconds": f"{runs['seconds'].median():.1f}",

@@ -14,7 +14,7 @@ from ntm_lab.studies.machines.tasks import MACHINES, NEVER_SOLVED, TASKS
 from ntm_lab.studies.results import read_runs
 from ntm_lab.studies.statistics import Rate, success_rate
 from ntm_lab.studies.study import Study, Verdict, outcome_of_most, verdict_of_parts
-from ntm_lab.tasks.answers import measures_of
+from ntm_lab.tasks.answers import wrong_of
 from ntm_lab.tasks.difficulties import hardest
 from ntm_lab.zoo.find import find
 
@@ -41,7 +41,7 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
             continue
         about = {"task": run["choices.task"], "machine": run["choices.model"], "seed": run["seed"]}
         found = evaluate_ablations(model, task, [hardest(task)], SEQUENCES, details=True)
-        name = next(measure.name for measure in measures_of(found[0]) if measure.kind == "wrong")
+        name = wrong_of(found[0])
         chance, intact = found[0]["chance"][name], found[0][name]
         if chance - intact >= KNOWS * chance:
             rows += [
