@@ -96,3 +96,13 @@ def test_a_kind_that_there_is_not_is_an_error() -> None:
 def test_a_weighting_may_sum_to_less_than_1(weighting: list[float], bits: float) -> None:
     """s times the entropy of the shape, and −s log₂ s: for s = ½ one half of 0 or 1 bits, and half a bit."""
     assert entropy_bits(torch.tensor(weighting)).item() == pytest.approx(bits, abs=1e-5)
+
+
+def test_a_weight_below_0_by_rounding_counts_as_0() -> None:
+    """A slot that is written twice has a usage of 1 + 1.2e-7 then, and 1 minus that is what allocation gives it."""
+    weighting = torch.tensor([1.0, 1 - (1 + 2.0**-23)], requires_grad=True)
+    bits = entropy_bits(weighting)
+    bits.backward()
+    assert weighting.min() < 0
+    assert bits.item() == pytest.approx(0, abs=1e-5)
+    assert weighting.grad is not None and weighting.grad.isfinite().all()

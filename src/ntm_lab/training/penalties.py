@@ -16,8 +16,10 @@ def entropy_bits(distribution: Tensor) -> Tensor:
 
     A weighting that sums to s < 1, as in a DNC whose write gate is half closed, is not renormalised: the rest adds
     nothing, so that its entropy is s times that of the normalised weighting plus −s log₂ s, and 0 if all weights are 0.
+    Weights below 0, as a DNC's usage of 1 + 10⁻⁷ makes by rounding, count as 0.
     """
-    return -(distribution * torch.log2(distribution + LOG_GUARD)).sum(-1)
+    weights = distribution.clamp_min(0.0)
+    return -(weights * torch.log2(weights + LOG_GUARD)).sum(-1)
 
 
 class Entropy:

@@ -36,6 +36,7 @@ from ntm_lab.studies.study import (
     verdict_of_parts,
 )
 from ntm_lab.tasks.difficulties import seeded
+from ntm_lab.training.penalties import entropy_bits
 from ntm_lab.types import Difficulty, SequenceModel, Task
 from ntm_lab.zoo.find import find
 
@@ -85,7 +86,7 @@ def blur(model: SequenceModel, task: Task, point: Difficulty) -> float | None:
     batch = task.sample(TRACED, point, seeded(0, "blur"))
     traced = model.trace(batch.inputs, signals=names)
     last = torch.cat([traced[name][:, -1] for name in names], 1)  # (B, heads, N)
-    return float(-torch.xlogy(last, last).sum(-1).mean() / torch.log(torch.tensor(2.0)))
+    return float(entropy_bits(last).mean())
 
 
 def held(table: pd.DataFrame, task: str, arm: str) -> Rate | None:
