@@ -143,7 +143,7 @@ def suggested(path: Path) -> Iterator[str]:
 
 def test_whatever_a_recipe_suggests_is_read_and_the_other_way_round() -> None:
     said = {key for path in FILES for key in suggested(path)}
-    read = {key for path in FILES for key in re.findall(r"oc\.select:(recipe[.\w]+)", path.read_text())}
+    read = {key for path in FILES for key in re.findall(r"oc\.select:(recipe(?:\.[a-z_]\w*)+)", path.read_text())}
     assert said == read
 
 
@@ -160,6 +160,13 @@ def test_no_file_writes_into_the_settings_of_another_group(path: Path) -> None:
     groups = {folder.name for folder in CONF.iterdir() if folder.is_dir()} - {"recipe", "form"}
     foreign = {key for key in yaml.safe_load(path.read_text()) if key in groups and key != own}
     assert {key for key in foreign if own not in FITTING.get(key, ())} == set()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_configuration_is_printed_with_its_values(model: str, composed: Callable[..., DictConfig]) -> None:
+    """`--cfg job --resolve`: a list that an interpolation falls back on has no place in a resolved configuration."""
+    config = composed(f"model={model}")
+    OmegaConf.resolve(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
 
 
 def test_a_recipe_yields_to_the_command_line(composed: Callable[..., DictConfig]) -> None:
