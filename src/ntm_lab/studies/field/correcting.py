@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ntm_lab.studies.contrasts import Contrast, contrasts
-from ntm_lab.studies.drawing import GREY
+from ntm_lab.studies.drawing import GREY, legend_above
 from ntm_lab.studies.field.arms import (
     ARM,
     ARMS,
@@ -152,10 +152,11 @@ def draw(table: pd.DataFrame) -> Figure:
     how soon each model learned."""
     table = chosen(table)
     tasks = present(table, "task", TASKS)
+    style = style_of(table)
     figure = Figure((3.4 * len(tasks) + 3.4, 6.6), dpi=110, layout="constrained")
     panels = figure.subplots(2, len(tasks) + 1, squeeze=False)
     for task, (wrong, blurred) in zip(tasks, panels.T, strict=False):
-        for arm, line in style_of(table).items():
+        for arm, line in style.items():
             medians = (
                 table[(table["task"] == task) & (table["arm"] == arm)].groupby("steps")[["right", "blur"]].median()
             )
@@ -168,7 +169,8 @@ def draw(table: pd.DataFrame) -> Figure:
         for axis in (wrong, blurred):
             axis.set(xscale="log", xlabel="steps")
             axis.grid(color=GREY, linewidth=0.6)
-    draw_learning(figure, [*panels[:, -1]], table.drop_duplicates(["task", "arm", "seed"]))
+    draw_learning(panels[:, -1], table.drop_duplicates(["task", "arm", "seed"]), style)
+    legend_above(figure)
     return figure
 
 

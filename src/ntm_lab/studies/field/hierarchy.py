@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ntm_lab.studies.drawing import legend_above
 from ntm_lab.studies.field.arms import (
     ARMS,
     TASKS,
@@ -17,6 +18,7 @@ from ntm_lab.studies.field.arms import (
     present,
     scores,
     seconds,
+    style_of,
     tested,
     unfair,
 )
@@ -77,7 +79,8 @@ def draw(table: pd.DataFrame) -> Figure:
     field.set_xticks(range(len(arms)), [ARMS[arm] for arm in arms], rotation=40, ha="right")
     field.set_yticks(range(len(tasks)), [TASKS[task] for task in tasks])
     field.set_title("right at lengths 41 to 500, median")
-    draw_learning(figure, curves, runs)
+    draw_learning(curves, runs, style_of(runs))
+    legend_above(figure)
     return figure
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ntm_lab.studies.drawing import GREY
+from ntm_lab.studies.drawing import GREY, legend_above
 from ntm_lab.studies.field.arms import (
     ARMS,
     TASKS,
@@ -79,12 +79,13 @@ def draw(table: pd.DataFrame) -> Figure:
     soon each model learned."""
     table = chosen(table, (*CASE, "arm"))
     tasks, lengths = present(table, "task", TASKS), sorted({*table["trained"]})
+    style = style_of(table)
     figure = Figure((3.2 * len(tasks) + 3.2, 6.6), dpi=110, layout="constrained")
     panels = figure.subplots(2, len(tasks) + 1, squeeze=False)  # the last column: learning
     for row, trained in zip(panels, lengths, strict=False):
         for axis, task in zip(row, tasks, strict=False):
             here = table[(table["task"] == task) & (table["trained"] == trained)]
-            for arm, line in style_of(table).items():
+            for arm, line in style.items():
                 runs = here[here["arm"] == arm]
                 if len(runs):
                     middle = runs.groupby("times")["right"].median()
@@ -97,7 +98,8 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
             axis.grid(color=GREY, linewidth=0.6)
         row[0].set_ylabel("right answers, median")
-    draw_learning(figure, [*panels[:, -1]], table.drop_duplicates([*CASE, "arm", "seed"]))
+    draw_learning(panels[:, -1], table.drop_duplicates([*CASE, "arm", "seed"]), style)
+    legend_above(figure)
     return figure
 
 
