@@ -5,7 +5,8 @@ long each time, and has the one whose median error at the last validation, over 
 on the trained difficulties, so the tests beyond them choose nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,14 @@ def percent(values: Iterable[float]) -> str:
 def present(table: pd.DataFrame, column: str, known: Iterable[str]) -> list[str]:
     """Those of some names that a column has, in their order."""
     return [name for name in known if name in {*table[column]}]
+
+
+def groups(table: pd.DataFrame, **known: Iterable[Any]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """The rows of every combination of values that some columns have, in the order in which these are known."""
+    for values in product(*known.values()):
+        here = table[(table[[*known]] == values).all(axis=1)]
+        if len(here):
+            yield values, here
 
 
 def style_of(table: pd.DataFrame) -> dict[str, Style]:

@@ -22,6 +22,7 @@ from ntm_lab.studies.field.arms import (
     answers,
     by_run,
     draw_learning,
+    groups,
     learned,
     percent,
     present,
@@ -172,26 +173,21 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """A line for every machine, task and controller."""
     runs = by_run(table, BY)
     rows = []
-    for machine in present(runs, "arm", MACHINES):
-        for task in present(runs, "task", TASKS):
-            for controller, name in CONTROLLERS.items():
-                here = of(runs, task, machine, controller)
-                if here.empty:
-                    continue
-                rows.append(
-                    {
-                        "machine": ARMS[machine],
-                        "task": TASKS[task],
-                        "controller": name,
-                        "% right at 41 to 500": percent(here["right"]),
-                        f"seeds of at least {SOLVED:.0%}": str(success_rate(here["right"] >= SOLVED)),
-                        "learned its own lengths": learned(here),
-                        "% right without reads": percent(here["alone"]),
-                        "count, R² at 40": f"{here['counts'].median():.2f}",
-                        "count, R² at 80": f"{here['counts_beyond'].median():.2f}",
-                        "seconds": f"{here['seconds'].median():.1f}",
-                    }
-                )
+    for (machine, task, controller), here in groups(runs, arm=MACHINES, task=TASKS, controller=CONTROLLERS):
+        rows.append(
+            {
+                "machine": ARMS[machine],
+                "task": TASKS[task],
+                "controller": CONTROLLERS[controller],
+                "% right at 41 to 500": percent(here["right"]),
+                f"seeds of at least {SOLVED:.0%}": str(success_rate(here["right"] >= SOLVED)),
+                "learned its own lengths": learned(here),
+                "% right without reads": percent(here["alone"]),
+                "count, R² at 40": f"{here['counts'].median():.2f}",
+                "count, R² at 80": f"{here['counts_beyond'].median():.2f}",
+                "seconds": f"{here['seconds'].median():.1f}",
+            }
+        )
     return pd.DataFrame(rows)
 
 

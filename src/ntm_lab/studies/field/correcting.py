@@ -16,6 +16,7 @@ from ntm_lab.studies.field.arms import (
     TASKS,
     chosen,
     draw_learning,
+    groups,
     learned,
     percent,
     present,
@@ -178,25 +179,19 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """A line for every task and model: percent right at every length of test, and the entropy at the longest."""
     table = chosen(table)
     rows = []
-    for task in present(table, "task", TASKS):
-        for arm in present(table, "arm", ARMS):
-            here = table[(table["task"] == task) & (table["arm"] == arm)]
-            if here.empty:
-                continue
-            runs, last = here.drop_duplicates("seed"), here[here["steps"] == here["steps"].max()]
-            rows.append(
-                {
-                    "task": TASKS[task],
-                    "model": ARMS[arm],
-                    **{
-                        f"% right at {steps:,}": percent(of_steps["right"]) for steps, of_steps in here.groupby("steps")
-                    },
-                    "entropy there, bits": last["blur"].median(),
-                    "learned": learned(runs),
-                    "rate": f"{runs['rate'].iloc[0]:g}",
-                    "seconds": f"{runs['seconds'].median():.1f}",
-                }
-            )
+    for (task, arm), here in groups(table, task=TASKS, arm=ARMS):
+        runs, last = here.drop_duplicates("seed"), here[here["steps"] == here["steps"].max()]
+        rows.append(
+            {
+                "task": TASKS[task],
+                "model": ARMS[arm],
+                **{f"% right at {steps:,}": percent(of_steps["right"]) for steps, of_steps in here.groupby("steps")},
+                "entropy there, bits": last["blur"].median(),
+                "learned": learned(runs),
+                "rate": f"{runs['rate'].iloc[0]:g}",
+                "seconds": f"{runs['seconds'].median():.1f}",
+            }
+        )
     return pd.DataFrame(rows)
 
 

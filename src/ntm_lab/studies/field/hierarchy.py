@@ -13,11 +13,11 @@ from ntm_lab.studies.field.arms import (
     by_run,
     chosen,
     draw_learning,
+    groups,
     learned,
     percent,
     present,
     scores,
-    seconds,
     style_of,
     tested,
     unfair,
@@ -89,25 +89,21 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     which is what was published."""
     runs = by_run(chosen(table))
     rows = []
-    for task in present(runs, "task", TASKS):
-        for arm in present(runs, "arm", ARMS):
-            right = scores(runs, task, arm)
-            if right.empty:
-                continue
-            here = runs[(runs["task"] == task) & (runs["arm"] == arm)]
-            rows.append(
-                {
-                    "language": TASKS[task],
-                    "model": ARMS[arm],
-                    "% right at 41 to 500": percent(right),
-                    f"seeds of at least {SOLVED:.0%}": str(success_rate(right >= SOLVED)),
-                    "best seed": f"{100 * right.max():.1f}",
-                    "learned its own lengths": learned(here),
-                    "rate": f"{here['rate'].iloc[0]:g}",
-                    "parameters": f"{here['parameters'].iloc[0]:,}",
-                    "seconds": f"{seconds(runs, task, arm):.1f}",
-                }
-            )
+    for (task, arm), here in groups(runs, task=TASKS, arm=ARMS):
+        right = here["right"]
+        rows.append(
+            {
+                "language": TASKS[task],
+                "model": ARMS[arm],
+                "% right at 41 to 500": percent(right),
+                f"seeds of at least {SOLVED:.0%}": str(success_rate(right >= SOLVED)),
+                "best seed": f"{100 * right.max():.1f}",
+                "learned its own lengths": learned(here),
+                "rate": f"{here['rate'].iloc[0]:g}",
+                "parameters": f"{here['parameters'].iloc[0]:,}",
+                "seconds": f"{here['seconds'].median():.1f}",
+            }
+        )
     return pd.DataFrame(rows)
 
 

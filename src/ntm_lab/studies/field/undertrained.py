@@ -12,6 +12,7 @@ from ntm_lab.studies.field.arms import (
     TASKS,
     chosen,
     draw_learning,
+    groups,
     learned,
     percent,
     present,
@@ -107,28 +108,24 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """A line for every task, length of training and model: percent right at each multiple, median with quartiles."""
     table = chosen(table, (*CASE, "arm"))
     rows = []
-    for task in present(table, "task", TASKS):
-        for trained in sorted({*table["trained"]}):
-            for arm in present(table, "arm", ARMS):
-                here = table[(table["task"] == task) & (table["trained"] == trained) & (table["arm"] == arm)]
-                if here.empty:
-                    continue
-                runs = here.drop_duplicates("seed")
-                rows.append(
-                    {
-                        "task": f"{TASKS[task]}, up to {trained}",
-                        "model": ARMS[arm],
-                        **{
-                            f"× {times}": percent(of_times["right"]) if len(of_times) else None
-                            for times in MULTIPLES
-                            for of_times in [here[here["times"] == times]]
-                        },
-                        "learned": learned(runs),
-                        "rate": f"{runs['rate'].iloc[0]:g}",
-                        "sequences": f"{runs['sequences'].median():,.0f}",
-                        "seconds": f"{runs['seconds'].median():.1f}",
-                    }
-                )
+    lengths = sorted({*table["trained"]})
+    for (task, trained, arm), here in groups(table, task=TASKS, trained=lengths, arm=ARMS):
+        runs = here.drop_duplicates("seed")
+        rows.append(
+            {
+                "task": f"{TASKS[task]}, up to {trained}",
+                "model": ARMS[arm],
+                **{
+                    f"× {times}": percent(of_times["right"]) if len(of_times) else None
+                    for times in MULTIPLES
+                    for of_times in [here[here["times"] == times]]
+                },
+                "learned": learned(runs),
+                "rate": f"{runs['rate'].iloc[0]:g}",
+                "sequences": f"{runs['sequences'].median():,.0f}",
+                "seconds": f"{runs['seconds'].median():.1f}",
+            }
+        )
     return pd.DataFrame(rows)
 
 
