@@ -8,10 +8,10 @@ UNNAMED = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
 def show_keywords(kind: type, *makers: Callable[..., Any]) -> None:
-    """Let the signature of a class name, after the parameters of its constructor, those of whatever gets its other
-    keywords.
+    """Add to the signature of a class the parameters of the makers that get its constructor's other keywords.
 
-    The schema of the settings is a signature, so these are checked, and found by ``help``, like the class's own.
+    A signature is the schema of the settings: so these keywords are checked and listed like the class's own. Of two
+    parameters of the same name the first counts.
     """
     own = inspect.signature(kind.__init__)  # type: ignore[misc]
     shown = [one for name, one in own.parameters.items() if name != "self" and one.kind not in UNNAMED]

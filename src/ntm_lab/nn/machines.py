@@ -21,7 +21,7 @@ class _Machine(MemoryNetwork):
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
-        show_keywords(cls, cls.access_class)
+        show_keywords(cls, _Machine.__init__, cls.access_class)
 
     def __init__(
         self,
