@@ -53,7 +53,8 @@ def main() -> None:
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a table is out of date")
     arguments = parser.parse_args()
-    file = arguments.file or max(FOLDER.glob("*.json"), default=None, key=lambda path: path.stat().st_mtime)
+    newest = max(FOLDER.glob("*.json"), default=None, key=lambda path: (path.name[:10], path.stat().st_mtime))
+    file = arguments.file or newest
     if file is None or not file.is_file():
         parser.error(f"{file or FOLDER}: nothing was measured; `python benchmarks/speed.py --save` does")
     about, rows = load(file)

@@ -236,14 +236,18 @@ LIBRARIES = (tl, tl.core, tl.standard, tl.math)
 def anew(patch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     """The modules of the backend, made anew, and in place of the others for as long as the patch lasts."""
     package = ntm_lab.fast.triton
-    parts = [file.stem for file in Path(package.__path__[0]).glob("[!_]*.py")]
+    folder = Path(package.__path__[0])
+    parts = [path.stem for path in folder.glob("[!_]*")]
+    parts_of_parts = [f"{path.parent.name}.{path.stem}" for path in folder.glob("[!_]*/[!_]*.py")]
+    names = [f"{package.__name__}.{part}" for part in (*parts, *parts_of_parts)]
+    for name in names:
+        patch.setitem(sys.modules, name, package)  # so that what was there comes back
+        del sys.modules[name]
     for part in parts:
-        patch.setitem(sys.modules, f"{package.__name__}.{part}", package)  # so that what was there comes back
         patch.setattr(package, part, None, raising=False)
-        del sys.modules[f"{package.__name__}.{part}"]
         delattr(package, part)
     import_module(f"{package.__name__}.backend")
-    return {f"{package.__name__}.{part}": sys.modules[f"{package.__name__}.{part}"] for part in parts}
+    return {name: sys.modules[name] for name in names}
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,13 @@
 """Today's sequence models beside plain programs of their equations."""
 
+import inspect
+
 import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from ntm_lab.nn import NTM
 from ntm_lab.nn.baselines import XLSTM, LinearMemory, Mamba2, Transformer
 from ntm_lab.nn.baselines.linear_memory import CHUNK, linear_memory
 from ntm_lab.nn.baselines.mamba2 import StateSpace
@@ -117,6 +120,28 @@ def test_randomised_positions_grow_and_reach_far_in_training_alone() -> None:
 def test_bad_settings(make, message) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+class OwnMachine(NTM):
+    def __init__(self, *arguments, **settings) -> None:
+        super().__init__(*arguments, **settings)
+
+
+@pytest.mark.parametrize(
+    "model, names",
+    [
+        (Transformer, {"size", "layers", "encoder", "dropout", "positions", "furthest", "heads"}),
+        (LinearMemory, {"size", "layers", "encoder", "dropout", "heads", "forget", "delta", "negative", "kernel"}),
+        (XLSTM, {"size", "layers", "encoder", "dropout", "kind", "heads", "kernel"}),
+    ],
+)
+def test_a_signature_names_the_keywords_that_are_handed_on(model, names) -> None:
+    assert {*inspect.signature(model).parameters} == {"input_size", "output_size"} | names
+
+
+def test_so_does_that_of_a_class_with_a_constructor_of_its_own() -> None:
+    """`ntm_lab.runs.settings` would refuse the other keys."""
+    assert {*inspect.signature(OwnMachine).parameters} == {*inspect.signature(NTM).parameters}
 
 
 def convolved(convolution: torch.nn.Conv1d, inputs: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """The memory networks of the papers: a `MemoryNetwork` with its access, built from plain settings."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from ntm_lab.nn.access import DNCAccess, MANNAccess, NTMAccess, StackAccess, TapeAccess
 from ntm_lab.nn.controllers import make_controller
+from ntm_lab.nn.keywords import show_keywords
 from ntm_lab.nn.network import MemoryNetwork, NetworkState
 from ntm_lab.types import Access, Controller, Encoder
 
@@ -20,13 +20,8 @@ class _Machine(MemoryNetwork):
     access_class: type[Access]
 
     def __init_subclass__(cls, **settings: Any) -> None:
-        """Show the keywords of the access in the signature too, where there is one."""
         super().__init_subclass__(**settings)
-        own = inspect.signature(_Machine.__init__)
-        named = [one for name, one in own.parameters.items() if name not in ("self", "access")]
-        of_access = inspect.signature(cls.access_class).parameters.values()
-        keywords = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in of_access]
-        cls.__signature__ = own.replace(parameters=[*named, *keywords], return_annotation=own.empty)  # type: ignore[attr-defined]
+        show_keywords(cls, _Machine.__init__, cls.access_class)
 
     def __init__(
         self,

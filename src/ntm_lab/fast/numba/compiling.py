@@ -19,7 +19,7 @@ import numpy as np
 from numba import config, njit
 from numba.misc.appdirs import AppDirs
 
-import ntm_lab.equations
+from ntm_lab import equations, fast
 
 Array = np.ndarray[Any, Any]
 Function = Callable[..., Any]
@@ -33,7 +33,11 @@ part = njit(**WIDE, forceinline=True)
 section = njit(**WIDE, inline="always")  # for large ones: as if written in the caller, and compiled with it only
 exact = njit(**OPTIONS, fastmath={"contract"}, forceinline=True)  # keeps the order of operations
 
-SOURCES = Path(__file__).parent, Path(ntm_lab.equations.__file__).parent  # the latter for its constants
+SOURCES = {  # of the functions, the plans and states, and the constants
+    Path(__file__).parent: "**/*.py",
+    Path(fast.__file__).parent: "*.py",
+    Path(equations.__file__).parent: "*.py",
+}
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +84,9 @@ def cache_folder() -> Path | None:
 def _fingerprint() -> str:
     """A hash of the content of all sources."""
     digest = hashlib.sha256()
-    for source in (file for folder in SOURCES for file in sorted(folder.glob("*.py"))):
-        digest.update(f"{source.name}\n".encode() + source.read_bytes())
+    for folder, files in SOURCES.items():
+        for source in sorted(folder.glob(files)):
+            digest.update(f"{source.relative_to(folder)}\n".encode() + source.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ntm_lab.equations.usage import ALLOCATION_GUARD
 from ntm_lab.fast.numba.compiling import Array, part
 from ntm_lab.fast.numba.products import copy
@@ -18,6 +20,16 @@ def precedes(used: Array, i: int, j: int) -> bool:
     if a != a or b != b:
         return (b != b and a == a) or (a != a and b != b and i < j)
     return i < j
+
+
+@part
+def orders(batch: int, slots: int) -> Array:
+    """Every slot once, for each sequence."""
+    order = np.empty((batch, slots), np.int32)
+    for b in range(batch):
+        for n in range(slots):
+            order[b, n] = n
+    return order
 
 
 @part

@@ -22,10 +22,10 @@ from torch.nn import functional as F
 
 from ntm_lab.fast.contract import Gradients, Plan, State, Tape, Upstream, Weights, each, leaves, rebuild
 from ntm_lab.fast.triton import dnc, mann, ntm, sequence
-from ntm_lab.fast.triton.sequence import BackwardWork, ForwardWork, Sizes
+from ntm_lab.fast.triton.sequence import BackwardWork, ForwardWork, Hooks, Sizes
 from ntm_lab.types import Layer
 
-MACHINES: dict[str, Any] = {"ntm": ntm, "dnc": dnc, "mann": mann}
+MACHINES: dict[str, Hooks] = {"ntm": ntm.HOOKS, "dnc": dnc.HOOKS, "mann": mann.HOOKS}
 MEMORY_BYTES = 2**17  # half of the registers of a multiprocessor
 LINKS = 2**12  # between slots, of which a DNC takes that many at once
 

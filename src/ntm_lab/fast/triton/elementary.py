@@ -26,6 +26,23 @@ def store_both(first: "Any", second: "Any", value: "Any", exists: "Any") -> None
 
 
 @triton.jit
+def copy(source: "Any", target: "Any", size: "Any", block: tl.constexpr, like: "Any") -> None:
+    """Copy numbers that lie one after the other, a block at a time."""
+    for first in range(0, size, block):
+        number = first + tl.arange(0, block)
+        tl.store(target + number, load(source + number, number < size, like), mask=number < size)
+
+
+@triton.jit
+def place_before(series: "Any", initial: "Any", b: "Any", batch: "Any", row: "Any", size: "Any") -> "Any":
+    """Where a part of the state is as it was before a step."""
+    place = series + (row - batch) * size
+    if row < batch:  # the first step
+        place = initial + b * size
+    return place
+
+
+@triton.jit
 def sigmoid(x: "Any") -> "Any":
     return 1 / (1 + tl.exp(tl.where(x < -EXP_LIMIT, EXP_LIMIT, -x)))
 

@@ -13,8 +13,10 @@ from torch import Tensor
 from ntm_lab.equations import location
 from ntm_lab.fast.triton.content import look_up, look_up_backward
 from ntm_lab.fast.triton.elementary import (
+    copy,
     inverse_norm,
     load,
+    place_before,
     sigmoid,
     softmax,
     softplus,
@@ -23,6 +25,7 @@ from ntm_lab.fast.triton.elementary import (
     tanh,
 )
 from ntm_lab.fast.triton.memory import added, erased, read_grad
+from ntm_lab.fast.triton.sequence import Hooks
 
 LOG_GUARD = tl.constexpr(location.LOG_GUARD)
 
@@ -186,7 +189,7 @@ def interpolate_backward(
     return memory_grad, norm_grad
 
 
-# The step: what `ntm_lab.fast.triton.sequence` asks of an access.
+# The step
 
 
 @triton.jit
@@ -230,10 +233,7 @@ def step(
         tl.store(bounded + at_add, add, mask=at_width)
     tl.debug_barrier()
 
-    for first in range(0, sizes.parameters, sizes.block_columns):
-        number = first + tl.arange(0, sizes.block_columns)
-        value = load(bounded + number, number < sizes.parameters, memory)
-        tl.store(tape.parameters + shown * sizes.parameters + number, value, mask=number < sizes.parameters)
+    copy(bounded, tape.parameters + shown * sizes.parameters, sizes.parameters, sizes.block_columns, memory)
     additions = tl.zeros((sizes.block_slots, sizes.block_width), memory.dtype)
     for k in range(plan.read_heads + plan.write_heads):
         own = k * sizes.slots + slot
@@ -297,9 +297,7 @@ def step_backward(
     bounded, emitted = tape.parameters + row * sizes.parameters, work.emitted + b * sizes.parameters
     above, shifted = grads.parameters + row * sizes.parameters, work.access.shifted + b * all_slots
     weightings, content = tape.series.weighting + row * all_slots, tape.saved.content + row * all_slots
-    previous = tape.series.weighting + (row - batch) * all_slots
-    if row < batch:  # the first step
-        previous = initial.access.weighting + b * all_slots
+    previous = place_before(tape.series.weighting, initial.access.weighting, b, batch, row, all_slots)
     write_weightings = weightings + plan.read_heads * sizes.slots
     weighting_grads = state.access.weighting + b * all_slots
 
@@ -368,3 +366,6 @@ def step_backward(
         )
     tl.debug_barrier()
     return memory_grad - norm_grad[:, None] * memory
+
+
+HOOKS = Hooks(largest_field, forward_work, backward_work, step, replay, step_backward)

@@ -1,9 +1,9 @@
 """The recurrence forward and backward as two GPU kernels: one program per sequence, which takes all steps.
 
 What they compute is what `ntm_lab.nn.network` says, in the arrays that `ntm_lab.fast.contract` describes, with the
-gradients written by hand. What a memory access does in a step is its own: its functions are arguments, see
-`ntm_lab.fast.triton.ntm`. The kernels have run in Triton's interpreter and been compiled for NVIDIA GPUs, but never ran
-on one.
+gradients written by hand. What a memory access does in a step is its own: a module beside this one, such as
+`ntm_lab.fast.triton.ntm`, gives the `Hooks`. The kernels have run in Triton's interpreter and been compiled for NVIDIA
+GPUs, but never ran on one.
 
 The memory stays in registers from the first step to the last. Everything else that a step hands to the next, or one
 thread to another, goes through global memory: `State`, `ForwardWork` and `BackwardWork`, one row per sequence, in the
@@ -14,14 +14,27 @@ would read what a fast one has already replaced.
 T steps, B sequences, L layers of the controller of size C, P head parameters, N slots of width W.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from ntm_lab.fast.triton.controller import layer_backward, layer_forward
-from ntm_lab.fast.triton.elementary import load
+from ntm_lab.fast.triton.elementary import copy, load
 from ntm_lab.fast.triton.products import along_columns, along_rows
+
+
+class Hooks(NamedTuple):
+    """What a memory access implements; ``plan`` is its own."""
+
+    largest_field: Callable[[Any], int]  # how many numbers a head's largest field has, those of width W apart
+    forward_work: Callable[[Any, Any, Any], Any]  # buffers of ``step``, from plan, state and tape
+    backward_work: Callable[[Any, Any, Any, Tensor], Any]  # buffers of ``step_backward``; also from the lengths
+    step: Any  # one step: returns the memory after it
+    replay: Any  # returns the memory after a step, recomputed from that before it and the tape
+    step_backward: Any  # the gradient of ``step``: returns that of the memory before it
 
 
 class Sizes(NamedTuple):
@@ -116,9 +129,7 @@ def forward(
             value += load(weights.bias + number, inside, memory)
             tl.store(work.emitted + b * sizes.parameters + number, value, mask=inside)
         outputs = tape.outputs + row * (plan.size + plan.reads)
-        for first in range(0, plan.size, sizes.block_columns):
-            unit = first + tl.arange(0, sizes.block_columns)
-            tl.store(outputs + unit, load(top + unit, unit < plan.size, memory), mask=unit < plan.size)
+        copy(top, outputs, plan.size, sizes.block_columns, memory)
         tl.debug_barrier()
         reads = state.reads + b * plan.reads
         memory = step(plan.access, sizes, memory, b, kept, shown, reads, outputs + plan.size, state, tape, work)
@@ -198,11 +209,7 @@ def backward(
                 work,
             )
 
-            for first in range(0, sizes.parameters, sizes.block_columns):
-                parameter = first + tl.arange(0, sizes.block_columns)
-                inside = parameter < sizes.parameters
-                grad = load(emitted + parameter, inside, memory)
-                tl.store(grads.parameters + row * sizes.parameters + parameter, grad, mask=inside)
+            copy(emitted, grads.parameters + row * sizes.parameters, sizes.parameters, sizes.block_columns, memory)
             for first in range(0, plan.size, sizes.block_columns):
                 unit = first + tl.arange(0, sizes.block_columns)
                 inside = unit < plan.size

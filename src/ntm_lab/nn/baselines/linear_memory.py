@@ -1,7 +1,5 @@
 """Linear recurrent memories: one matrix that is decayed, corrected and added to, and read by a product."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple, cast
 
 import torch
@@ -10,7 +8,6 @@ from torch.nn import functional as F
 
 from ntm_lab.checks import at_least, one_of, switch
 from ntm_lab.nn.baselines.residual import CausalConvolution, Mixer, Residual
-from ntm_lab.types import Encoder
 
 FORGET = ("none", "fixed", "scalar", "vector")
 CHUNK = 32  # steps that are computed together
@@ -167,19 +164,4 @@ class LinearMemory(Residual):
         input_size, output_size, size, layers, encoder, dropout: see `Residual`.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        size: int = 64,
-        layers: int = 2,
-        heads: int = 4,
-        forget: str = "scalar",
-        delta: bool = True,
-        negative: bool = False,
-        kernel: int = 4,
-        encoder: Callable[[int], Encoder] | None = None,
-        dropout: float = 0.0,
-    ) -> None:
-        mixer = partial(MatrixMemory, heads=heads, forget=forget, delta=delta, negative=negative, kernel=kernel)
-        super().__init__(input_size, output_size, mixer, size, layers, encoder, dropout)
+    mixer_classes = (MatrixMemory,)

@@ -6,8 +6,6 @@ it is computed in float32 whatever the model's type. A test compares the layer w
 """
 
 import math
-from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +14,6 @@ from torch.nn import functional as F
 from ntm_lab.checks import at_least
 from ntm_lab.nn.baselines.linear_memory import Matrix, linear_memory
 from ntm_lab.nn.baselines.residual import CausalConvolution, Mixer, Residual
-from ntm_lab.types import Encoder
 
 TIME_STEPS = 1e-3, 0.1  # Δ before the first update, spread over their logarithm
 
@@ -85,18 +82,4 @@ class Mamba2(Residual):
     torch.Size([4, 41, 8])
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        size: int = 64,
-        layers: int = 2,
-        heads: int = 4,
-        state: int = 64,
-        expand: int = 2,
-        kernel: int = 4,
-        encoder: Callable[[int], Encoder] | None = None,
-        dropout: float = 0.0,
-    ) -> None:
-        mixer = partial(StateSpace, heads=heads, state=state, expand=expand, kernel=kernel)
-        super().__init__(input_size, output_size, mixer, size, layers, encoder, dropout)
+    mixer_classes = (StateSpace,)

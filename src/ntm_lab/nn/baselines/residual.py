@@ -1,5 +1,6 @@
 """What Transformers and linear memories share: residual layers, each a mixer over time and a feedforward part."""
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple, Self, cast
@@ -10,12 +11,13 @@ from torch.utils import _pytree as pytree
 
 from ntm_lab.checks import at_least, share
 from ntm_lab.nn.controllers import MOST_LAYERS
+from ntm_lab.nn.keywords import show_keywords
 from ntm_lab.nn.plain import PlainModel
 from ntm_lab.types import Encoder
 
 
 class Mixer(nn.Module):
-    """Lets the steps of a sequence see those before them; built from the model's width."""
+    """Lets the steps of a sequence see those before them; built from the model's width and keywords."""
 
     wider: ClassVar[int] = 4  # how many times as wide as the model the feedforward part after it is; 0: there is none
 
@@ -66,21 +68,28 @@ class Residual(PlainModel):
 
     Args:
         input_size, output_size: I and O.
-        mixer: builds a layer's mixer from the width.
         size, layers: width and number of the layers.
         encoder: builds, from I, what maps the inputs before the first layer; None: nothing does.
         dropout: the share of what a layer adds that is dropped in training.
+        mixer: all other keywords, of the mixers.
     """
+
+    mixer_classes: tuple[type[Mixer], ...]  # which take turns
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        show_keywords(cls, Residual.__init__, *cls.mixer_classes)
 
     def __init__(
         self,
         input_size: int,
         output_size: int,
-        mixer: Callable[[int], Mixer],
+        *,
         size: int = 64,
         layers: int = 2,
         encoder: Callable[[int], Encoder] | None = None,
         dropout: float = 0.0,
+        **mixer: Any,
     ) -> None:
         super().__init__()
         self.input_size, self.output_size = input_size, output_size
@@ -88,7 +97,8 @@ class Residual(PlainModel):
         at_least("model.layers", layers, 1, MOST_LAYERS)
         self.encoder = None if encoder is None else encoder(input_size)
         self.embedding = nn.Linear(input_size if self.encoder is None else self.encoder.size, size)
-        mixers = [mixer(size) for _ in range(layers)]
+        turns = itertools.cycle(self.mixer_classes)
+        mixers = [next(turns)(size, **mixer) for _ in range(layers)]
         widths = [one.wider * size for one in mixers if one.wider]
         self.mixers = nn.ModuleList(mixers)
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(layers + len(widths) + 1))

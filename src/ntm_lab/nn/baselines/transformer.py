@@ -1,9 +1,7 @@
 """The Transformer (Vaswani et al. 2017, arXiv 1706.03762), causal, with five ways to tell it where a step stands."""
 
 import math
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +9,6 @@ from torch.nn import functional as F
 
 from ntm_lab.checks import at_least, one_of
 from ntm_lab.nn.baselines.residual import Mixer, Residual
-from ntm_lab.types import Encoder
 
 POSITIONS = ("rotary", "alibi", "sinusoidal", "randomised", "none")
 SLOWEST = 10_000.0  # steps a radian, of the slowest wave
@@ -92,22 +89,14 @@ class Transformer(Residual):
         input_size, output_size, size, layers, encoder, dropout: see `Residual`.
     """
 
+    mixer_classes = (Attention,)
+
     def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        size: int = 64,
-        layers: int = 2,
-        heads: int = 4,
-        positions: str = "rotary",
-        furthest: int = 2048,
-        encoder: Callable[[int], Encoder] | None = None,
-        dropout: float = 0.0,
+        self, input_size: int, output_size: int, *, positions: str = "rotary", furthest: int = 2048, **others: Any
     ) -> None:
         self.kind = one_of("model.positions", positions, POSITIONS)
         self.furthest = at_least("model.furthest", furthest, 1)
-        mixer = partial(Attention, heads=heads, positions=positions)
-        super().__init__(input_size, output_size, mixer, size, layers, encoder, dropout)
+        super().__init__(input_size, output_size, positions=positions, **others)
 
     def state_bits(self, steps: int = 1) -> int:
         """Those of its past: the keys and values of every layer, for every step."""

@@ -5,10 +5,8 @@ computed at once, and goes on from a state one step at a time only; neither know
 with theirs.
 """
 
-import itertools
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +16,6 @@ from ntm_lab.checks import at_least, one_of
 from ntm_lab.nn.arguments import freeze
 from ntm_lab.nn.baselines.linear_memory import linear_memory
 from ntm_lab.nn.baselines.residual import CausalConvolution, Mixer, Residual
-from ntm_lab.types import Encoder
 
 BLOCK = 4  # channels that a query, key or value is made of
 NORMALIZER_GUARD = 1e-6
@@ -174,7 +171,7 @@ class ScalarLSTM(Mixer):
         return show.sigmoid() * cell / normalizer, cell, normalizer, higher
 
 
-KINDS: dict[str, tuple[type[MatrixLSTM | ScalarLSTM], ...]] = {
+KINDS: dict[str, tuple[type[Mixer], ...]] = {
     "mlstm": (MatrixLSTM,),
     "slstm": (ScalarLSTM,),
     "both": (MatrixLSTM, ScalarLSTM),
@@ -195,18 +192,8 @@ class XLSTM(Residual):
     torch.Size([4, 41, 8])
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        size: int = 64,
-        layers: int = 2,
-        kind: str = "both",
-        heads: int = 4,
-        kernel: int = 4,
-        encoder: Callable[[int], Encoder] | None = None,
-        dropout: float = 0.0,
-    ) -> None:
-        turns = itertools.cycle(KINDS[one_of("model.kind", kind, KINDS)])
-        mixer: Callable[[int], Mixer] = lambda size: next(turns)(size, heads, kernel)  # noqa: E731
-        super().__init__(input_size, output_size, mixer, size, layers, encoder, dropout)
+    mixer_classes = KINDS["both"]
+
+    def __init__(self, input_size: int, output_size: int, *, kind: str = "both", **others: Any) -> None:
+        self.mixer_classes = KINDS[one_of("model.kind", kind, KINDS)]
+        super().__init__(input_size, output_size, **others)

@@ -5,15 +5,15 @@ long each time, and has the one whose median error at the last validation, over 
 on the trained difficulties, so the tests beyond them choose nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from ntm_lab.studies.drawing import Style, draw_survival, legend_above, progress_scale, styles
+from ntm_lab.studies.drawing import Style, draw_survival, progress_scale, styles
 from ntm_lab.studies.results import read_curves, read_runs
 from ntm_lab.studies.statistics import quartiles
 from ntm_lab.tasks.answers import wrong_of
@@ -157,19 +157,34 @@ def present(table: pd.DataFrame, column: str, known: Iterable[str]) -> list[str]
     return [name for name in known if name in {*table[column]}]
 
 
+def groups(table: pd.DataFrame, **known: Iterable[Any]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """The rows of every combination of values that some columns have, in the order in which these are known."""
+    for values in product(*known.values()):
+        here = table[(table[[*known]] == values).all(axis=1)]
+        if len(here):
+            yield values, here
+
+
 def style_of(table: pd.DataFrame) -> dict[str, Style]:
     """A line for each model of a table."""
     return styles(present(table, "arm", ARMS))
 
 
-def draw_learning(figure: Figure, panels: Sequence[Axes], runs: pd.DataFrame) -> None:
-    """The share of each model's runs that has not learned its task yet: a panel against sequences, one against
-    seconds."""
-    style = style_of(runs)
+def draw_learning(
+    panels: Iterable[Axes],
+    runs: pd.DataFrame,
+    style: Mapping[str, Style],
+    by: str = "arm",
+    names: Mapping[str, str] = ARMS,
+) -> None:
+    """The share of runs that has not learned its task yet: a panel against sequences, one against seconds.
+
+    A line for every value of the column ``by``, of which ``style`` has the lines and ``names`` the words.
+    """
     for panel, unit in zip(panels, ("sequences", "seconds"), strict=True):
-        for arm, line in style.items():
-            here = runs[runs["arm"] == arm]
-            draw_survival(panel, here[f"learned_{unit}"], here[unit], line, ARMS[arm], against=unit)
+        for value, line in style.items():
+            here = runs[runs[by] == value]
+            if len(here):
+                draw_survival(panel, here[f"learned_{unit}"], here[unit], line, names[value], against=unit)
         progress_scale(panel, unit, runs[unit])
         panel.set_ylabel("runs not learned yet")
-    legend_above(figure, columns=4)

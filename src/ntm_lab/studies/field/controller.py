@@ -14,8 +14,20 @@ from torch import Tensor
 from ntm_lab.evaluation import evaluate_ablations
 from ntm_lab.nn import MemoryNetwork
 from ntm_lab.studies.contrasts import Contrast, contrasts
-from ntm_lab.studies.drawing import GREY, draw_survival, legend_above, progress_scale, styles
-from ntm_lab.studies.field.arms import ARM, ARMS, TASKS, answers, by_run, learned, percent, present, tested
+from ntm_lab.studies.drawing import GREY, legend_above, styles
+from ntm_lab.studies.field.arms import (
+    ARM,
+    ARMS,
+    TASKS,
+    answers,
+    by_run,
+    draw_learning,
+    groups,
+    learned,
+    percent,
+    present,
+    tested,
+)
 from ntm_lab.studies.results import read_runs
 from ntm_lab.studies.statistics import success_rate
 from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict, verdict_of_parts
@@ -134,22 +146,17 @@ def draw(table: pd.DataFrame) -> Figure:
     controller's own count holds; and how soon it learned."""
     runs = by_run(table, BY)
     tasks, machines = present(runs, "task", TASKS), present(runs, "arm", MACHINES)
-    style = styles(CONTROLLERS.values())
+    style = styles(CONTROLLERS)
     figure = Figure((15, 3.3 * len(machines) + 0.6), dpi=110, layout="constrained")
     for machine, (dots, probes, *curves) in zip(
         machines, figure.subplots(len(machines), 4, squeeze=False), strict=True
     ):
-        for place, (controller, name) in enumerate(CONTROLLERS.items()):
-            colour = style[name]["color"]
+        for place, (controller, line) in enumerate(style.items()):
             for column, task in enumerate(tasks):
                 here = of(runs, task, machine, controller)
                 for axis, value in ((dots, here["right"]), (probes, here["counts_beyond"])):
                     across = column + 0.25 * (place - 1) + np.linspace(-0.06, 0.06, len(here))
-                    axis.plot(across, value, "o", color=colour, markersize=4)
-            of_all = runs[(runs["arm"] == machine) & (runs["controller"] == controller)]
-            if len(of_all):
-                for axis, unit in zip(curves, ("sequences", "seconds"), strict=True):
-                    draw_survival(axis, of_all[f"learned_{unit}"], of_all[unit], style[name], name, against=unit)
+                    axis.plot(across, value, "o", color=line["color"], markersize=4)
         for axis, title in (
             (dots, "right at lengths 41 to 500"),
             (probes, "count at length 80, R²"),
@@ -157,9 +164,7 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.set_xticks(range(len(tasks)), [TASKS[task] for task in tasks])
             axis.set(title=f"{ARMS[machine]}: {title}", ylim=(-0.03, 1.03))
             axis.grid(axis="y", color=GREY, linewidth=0.6)
-        for axis, unit in zip(curves, ("sequences", "seconds"), strict=True):
-            progress_scale(axis, unit, runs.loc[runs["arm"] == machine, unit])
-            axis.set_ylabel("runs not learned yet")
+        draw_learning(curves, runs[runs["arm"] == machine], style, "controller", CONTROLLERS)
     legend_above(figure)
     return figure
 
@@ -168,26 +173,21 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """A line for every machine, task and controller."""
     runs = by_run(table, BY)
     rows = []
-    for machine in present(runs, "arm", MACHINES):
-        for task in present(runs, "task", TASKS):
-            for controller, name in CONTROLLERS.items():
-                here = of(runs, task, machine, controller)
-                if here.empty:
-                    continue
-                rows.append(
-                    {
-                        "machine": ARMS[machine],
-                        "task": TASKS[task],
-                        "controller": name,
-                        "% right at 41 to 500": percent(here["right"]),
-                        f"seeds of at least {SOLVED:.0%}": str(success_rate(here["right"] >= SOLVED)),
-                        "learned its own lengths": learned(here),
-                        "% right without reads": percent(here["alone"]),
-                        "count, R² at 40": f"{here['counts'].median():.2f}",
-                        "count, R² at 80": f"{here['counts_beyond'].median():.2f}",
-                        "seconds": f"{here['seconds'].median():.1f}",
-                    }
-                )
+    for (machine, task, controller), here in groups(runs, arm=MACHINES, task=TASKS, controller=CONTROLLERS):
+        rows.append(
+            {
+                "machine": ARMS[machine],
+                "task": TASKS[task],
+                "controller": CONTROLLERS[controller],
+                "% right at 41 to 500": percent(here["right"]),
+                f"seeds of at least {SOLVED:.0%}": str(success_rate(here["right"] >= SOLVED)),
+                "learned its own lengths": learned(here),
+                "% right without reads": percent(here["alone"]),
+                "count, R² at 40": f"{here['counts'].median():.2f}",
+                "count, R² at 80": f"{here['counts_beyond'].median():.2f}",
+                "seconds": f"{here['seconds'].median():.1f}",
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -9,13 +9,14 @@ import torch
 from matplotlib.figure import Figure
 
 from ntm_lab.studies.contrasts import Contrast, contrasts
-from ntm_lab.studies.drawing import GREY
+from ntm_lab.studies.drawing import GREY, legend_above
 from ntm_lab.studies.field.arms import (
     ARM,
     ARMS,
     TASKS,
     chosen,
     draw_learning,
+    groups,
     learned,
     percent,
     present,
@@ -153,10 +154,11 @@ def draw(table: pd.DataFrame) -> Figure:
     how soon each model learned."""
     table = chosen(table)
     tasks = present(table, "task", TASKS)
+    style = style_of(table)
     figure = Figure((3.4 * len(tasks) + 3.4, 6.6), dpi=110, layout="constrained")
     panels = figure.subplots(2, len(tasks) + 1, squeeze=False)
     for task, (wrong, blurred) in zip(tasks, panels.T, strict=False):
-        for arm, line in style_of(table).items():
+        for arm, line in style.items():
             medians = (
                 table[(table["task"] == task) & (table["arm"] == arm)].groupby("steps")[["right", "blur"]].median()
             )
@@ -169,7 +171,8 @@ def draw(table: pd.DataFrame) -> Figure:
         for axis in (wrong, blurred):
             axis.set(xscale="log", xlabel="steps")
             axis.grid(color=GREY, linewidth=0.6)
-    draw_learning(figure, [*panels[:, -1]], table.drop_duplicates(["task", "arm", "seed"]))
+    draw_learning(panels[:, -1], table.drop_duplicates(["task", "arm", "seed"]), style)
+    legend_above(figure)
     return figure
 
 
@@ -177,25 +180,19 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """A line for every task and model: percent right at every length of test, and the entropy at the longest."""
     table = chosen(table)
     rows = []
-    for task in present(table, "task", TASKS):
-        for arm in present(table, "arm", ARMS):
-            here = table[(table["task"] == task) & (table["arm"] == arm)]
-            if here.empty:
-                continue
-            runs, last = here.drop_duplicates("seed"), here[here["steps"] == here["steps"].max()]
-            rows.append(
-                {
-                    "task": TASKS[task],
-                    "model": ARMS[arm],
-                    **{
-                        f"% right at {steps:,}": percent(of_steps["right"]) for steps, of_steps in here.groupby("steps")
-                    },
-                    "entropy there, bits": last["blur"].median(),
-                    "learned": learned(runs),
-                    "rate": f"{runs['rate'].iloc[0]:g}",
-                    "seconds": f"{runs['seconds'].median():.1f}",
-                }
-            )
+    for (task, arm), here in groups(table, task=TASKS, arm=ARMS):
+        runs, last = here.drop_duplicates("seed"), here[here["steps"] == here["steps"].max()]
+        rows.append(
+            {
+                "task": TASKS[task],
+                "model": ARMS[arm],
+                **{f"% right at {steps:,}": percent(of_steps["right"]) for steps, of_steps in here.groupby("steps")},
+                "entropy there, bits": last["blur"].median(),
+                "learned": learned(runs),
+                "rate": f"{runs['rate'].iloc[0]:g}",
+                "seconds": f"{runs['seconds'].median():.1f}",
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -6,17 +6,19 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ntm_lab.studies.drawing import legend_above
 from ntm_lab.studies.field.arms import (
     ARMS,
     TASKS,
     by_run,
     chosen,
     draw_learning,
+    groups,
     learned,
     percent,
     present,
     scores,
-    seconds,
+    style_of,
     tested,
     unfair,
 )
@@ -77,7 +79,8 @@ def draw(table: pd.DataFrame) -> Figure:
     field.set_xticks(range(len(arms)), [ARMS[arm] for arm in arms], rotation=40, ha="right")
     field.set_yticks(range(len(tasks)), [TASKS[task] for task in tasks])
     field.set_title("right at lengths 41 to 500, median")
-    draw_learning(figure, curves, runs)
+    draw_learning(curves, runs, style_of(runs))
+    legend_above(figure)
     return figure
 
 
@@ -86,25 +89,21 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     which is what was published."""
     runs = by_run(chosen(table))
     rows = []
-    for task in present(runs, "task", TASKS):
-        for arm in present(runs, "arm", ARMS):
-            right = scores(runs, task, arm)
-            if right.empty:
-                continue
-            here = runs[(runs["task"] == task) & (runs["arm"] == arm)]
-            rows.append(
-                {
-                    "language": TASKS[task],
-                    "model": ARMS[arm],
-                    "% right at 41 to 500": percent(right),
-                    f"seeds of at least {SOLVED:.0%}": str(success_rate(right >= SOLVED)),
-                    "best seed": f"{100 * right.max():.1f}",
-                    "learned its own lengths": learned(here),
-                    "rate": f"{here['rate'].iloc[0]:g}",
-                    "parameters": f"{here['parameters'].iloc[0]:,}",
-                    "seconds": f"{seconds(runs, task, arm):.1f}",
-                }
-            )
+    for (task, arm), here in groups(runs, task=TASKS, arm=ARMS):
+        right = here["right"]
+        rows.append(
+            {
+                "language": TASKS[task],
+                "model": ARMS[arm],
+                "% right at 41 to 500": percent(right),
+                f"seeds of at least {SOLVED:.0%}": str(success_rate(right >= SOLVED)),
+                "best seed": f"{100 * right.max():.1f}",
+                "learned its own lengths": learned(here),
+                "rate": f"{here['rate'].iloc[0]:g}",
+                "parameters": f"{here['parameters'].iloc[0]:,}",
+                "seconds": f"{here['seconds'].median():.1f}",
+            }
+        )
     return pd.DataFrame(rows)
 
 

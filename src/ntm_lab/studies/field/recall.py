@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from ntm_lab.studies.contrasts import Contrast, contrasts
-from ntm_lab.studies.drawing import GREY
+from ntm_lab.studies.drawing import GREY, legend_above
 from ntm_lab.studies.field.arms import ARM, ARMS, chosen, draw_learning, percent, present, style_of, tested
 from ntm_lab.studies.results import read_runs
 from ntm_lab.studies.study import MIN_SEEDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW, Study, Verdict, verdict_of_parts
@@ -77,7 +77,8 @@ def draw(table: pd.DataFrame) -> Figure:
     figure = Figure((16, 4.4), dpi=110, layout="constrained")
     by_rate, by_bits, *curves = figure.subplots(1, 4)
     best = hardest_of(chosen(table))
-    for arm, line in style_of(table).items():
+    style = style_of(table)
+    for arm, line in style.items():
         here = hardest_of(table)
         medians = here[here["arm"] == arm].groupby("rate")["right"].median()
         by_rate.plot(medians.index, medians, marker="o", markersize=4, label=ARMS[arm], **line)
@@ -90,7 +91,8 @@ def draw(table: pd.DataFrame) -> Figure:
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(color=GREY, linewidth=0.6)
-    draw_learning(figure, curves, best)
+    draw_learning(curves, best, style)
+    legend_above(figure)
     return figure
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ntm_lab.studies.drawing import GREY
+from ntm_lab.studies.drawing import GREY, legend_above
 from ntm_lab.studies.field.arms import (
     ARMS,
     TASKS,
     chosen,
     draw_learning,
+    groups,
     learned,
     percent,
     present,
@@ -79,12 +80,13 @@ def draw(table: pd.DataFrame) -> Figure:
     soon each model learned."""
     table = chosen(table, (*CASE, "arm"))
     tasks, lengths = present(table, "task", TASKS), sorted({*table["trained"]})
+    style = style_of(table)
     figure = Figure((3.2 * len(tasks) + 3.2, 6.6), dpi=110, layout="constrained")
     panels = figure.subplots(2, len(tasks) + 1, squeeze=False)  # the last column: learning
     for row, trained in zip(panels, lengths, strict=False):
         for axis, task in zip(row, tasks, strict=False):
             here = table[(table["task"] == task) & (table["trained"] == trained)]
-            for arm, line in style_of(table).items():
+            for arm, line in style.items():
                 runs = here[here["arm"] == arm]
                 if len(runs):
                     middle = runs.groupby("times")["right"].median()
@@ -97,7 +99,8 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
             axis.grid(color=GREY, linewidth=0.6)
         row[0].set_ylabel("right answers, median")
-    draw_learning(figure, [*panels[:, -1]], table.drop_duplicates([*CASE, "arm", "seed"]))
+    draw_learning(panels[:, -1], table.drop_duplicates([*CASE, "arm", "seed"]), style)
+    legend_above(figure)
     return figure
 
 
@@ -105,28 +108,24 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """A line for every task, length of training and model: percent right at each multiple, median with quartiles."""
     table = chosen(table, (*CASE, "arm"))
     rows = []
-    for task in present(table, "task", TASKS):
-        for trained in sorted({*table["trained"]}):
-            for arm in present(table, "arm", ARMS):
-                here = table[(table["task"] == task) & (table["trained"] == trained) & (table["arm"] == arm)]
-                if here.empty:
-                    continue
-                runs = here.drop_duplicates("seed")
-                rows.append(
-                    {
-                        "task": f"{TASKS[task]}, up to {trained}",
-                        "model": ARMS[arm],
-                        **{
-                            f"× {times}": percent(of_times["right"]) if len(of_times) else None
-                            for times in MULTIPLES
-                            for of_times in [here[here["times"] == times]]
-                        },
-                        "learned": learned(runs),
-                        "rate": f"{runs['rate'].iloc[0]:g}",
-                        "sequences": f"{runs['sequences'].median():,.0f}",
-                        "seconds": f"{runs['seconds'].median():.1f}",
-                    }
-                )
+    lengths = sorted({*table["trained"]})
+    for (task, trained, arm), here in groups(table, task=TASKS, trained=lengths, arm=ARMS):
+        runs = here.drop_duplicates("seed")
+        rows.append(
+            {
+                "task": f"{TASKS[task]}, up to {trained}",
+                "model": ARMS[arm],
+                **{
+                    f"× {times}": percent(of_times["right"]) if len(of_times) else None
+                    for times in MULTIPLES
+                    for of_times in [here[here["times"] == times]]
+                },
+                "learned": learned(runs),
+                "rate": f"{runs['rate'].iloc[0]:g}",
+                "sequences": f"{runs['sequences'].median():,.0f}",
+                "seconds": f"{runs['seconds'].median():.1f}",
+            }
+        )
     return pd.DataFrame(rows)
 
 
