@@ -69,11 +69,12 @@ class Gallery(SphinxDirective):
             test = escape(tested(card["test"][0]))
             words = f"{card['parameters']:,} parameters, {card['sequences']:,} sequences of training"
             told = f"<strong>{name}</strong><span>{test}</span><span>{words}</span>"
+            yours = f"Needs your copy of the task's data: <code>ntm-lab show {name} --root FOLDER</code>"
             cards.append(
                 f'<a class="model" href="gallery/{name}.html"><img src="gallery/{name}.png" loading="lazy" '
                 f'alt="Where {name} writes and reads, step by step" width="{SIZE[0]}" height="{SIZE[1]}">{told}</a>'
                 if name in with_page
-                else f'<div class="model">{told}</div>'
+                else f'<div class="model">{told}<span>{yours}</span></div>'
             )
         return [nodes.raw("", f'<div class="gallery">{"".join(cards)}</div>', format="html")]
 

@@ -4,8 +4,8 @@ import pytest
 
 from ntm_lab.studies.statistics import success_rate
 from ntm_lab.studies.study import (
+    DEPENDS,
     IN_PART,
-    MUDDLED,
     NOT_REPRODUCED,
     REPRODUCED,
     TOO_FEW,
@@ -54,9 +54,9 @@ def test_every_case_has_to_be_reproduced(cases: list[str], outcome: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("held", "outcome"), [([True, True], REPRODUCED), ([True, False], MUDDLED), ([False, False], NOT_REPRODUCED)]
+    ("held", "outcome"), [([True, True], REPRODUCED), ([True, False], DEPENDS), ([False, False], NOT_REPRODUCED)]
 )
-def test_what_depends_on_the_conditions_is_muddled(held: list[bool], outcome: str) -> None:
+def test_what_holds_under_some_conditions_depends_on_them(held: list[bool], outcome: str) -> None:
     assert outcome_under(iter(held)) == outcome
 
 
@@ -66,7 +66,7 @@ def test_what_depends_on_the_conditions_is_muddled(held: list[bool], outcome: st
         (REPRODUCED, REPRODUCED, REPRODUCED),
         (REPRODUCED, NOT_REPRODUCED, IN_PART),
         (TOO_FEW, REPRODUCED, IN_PART),
-        (NOT_REPRODUCED, MUDDLED, MUDDLED),
+        (NOT_REPRODUCED, DEPENDS, DEPENDS),
         (NOT_REPRODUCED, TOO_FEW, NOT_REPRODUCED),
         (TOO_FEW, TOO_FEW, TOO_FEW),
     ],

@@ -91,21 +91,42 @@ def test_painted_bits_are_answered_as_torch_answers(copying: Trained, file: str,
     check_logits(copying, after)
 
 
-@pytest.mark.parametrize("name", [name for name in ABLATIONS if name not in ("slots renumbered", "links cut")])
+@pytest.mark.parametrize("name", [name for name in ABLATIONS if name != "links cut"])
 def test_an_ablation_changes_the_answers_as_in_evaluation(name: str, copying: Trained, file: str, browser: Any) -> None:
     browser.open(f"{file}#broken={name}")
     scene = browser(SCENE)
-    ablation: Ablation = ABLATIONS[name]
-    if name == "slots shuffled":
-        order = scene["change"]["order"]
-        ablation = lambda model, inputs, stored, _: model(inputs, stored.with_memory(stored.memory[:, order]))  # noqa: E731
+    order = scene["change"]["order"]  # drawn by the page
+
+    def shuffled(model: Any, inputs: torch.Tensor, stored: Any, _: Any, **others: torch.Tensor) -> Any:
+        moved = stored.access._replace(memory=stored.memory[:, order], **others)
+        return model(inputs, stored._replace(access=moved))
+
+    def renumbered(model: Any, inputs: torch.Tensor, stored: Any, _: Any) -> Any:
+        return shuffled(model, inputs, stored, _, weighting=stored.access.weighting[..., order])
+
+    mine: dict[str, Ablation] = {"slots shuffled": shuffled, "slots renumbered": renumbered}
+    ablation = mine.get(name, ABLATIONS[name])
     inputs = torch.tensor([scene["inputs"]], dtype=torch.float32)
     with torch.no_grad():
         logits, _ = Ablated(copying.model, ablation, storing=7)(inputs)
     torch.testing.assert_close(torch.tensor([scene["logits"]]), logits, rtol=0, atol=1e-3)
     wrong = int(copying.task.answer.wrong(logits, torch.tensor([scene["targets"]]))[:, 7:].sum())
     assert browser(SCORE).startswith(f"{wrong} of 48 bits wrong")
-    assert (wrong > 5) == (name in ("reads zeroed", "slots shuffled", "memory cleared"))
+    assert (wrong > 5) == (name in ("reads zeroed", "slots shuffled", "memory cleared", "slots renumbered"))
+
+
+def test_a_page_offers_the_ablations_of_its_machine(file: str, browser: Any, tmp_path: Path) -> None:
+    offered = "[...document.querySelectorAll('#ablations button')].map(({ value }) => value)"
+    browser.open(file)
+    assert browser(offered) == [name for name in ABLATIONS if name != "links cut"]
+    browser.press("6")  # links cut, of a DNC
+    assert browser("lab.state().broken") == "intact"
+    browser.open(PAGES["DNC"]().save(tmp_path / "page.html").as_uri())
+    assert browser(offered) == [*ABLATIONS]
+    browser.press("6")
+    assert browser("document.querySelector('#ablations [aria-pressed=true]').value") == "links cut"
+    assert browser("lab.scenes()[0].recording.at(31).signals.link.flatMap((row) => [...row]).every((link) => !link)")
+    assert browser.complaints() == []
 
 
 def test_the_address_restores_what_is_seen(file: str, browser: Any) -> None:
@@ -237,9 +258,8 @@ def test_a_page_shows_itself_in_a_notebook(browser: Any, tmp_path: Path) -> None
 
 SOURCES = """
 const machine = new Machine(decode(description));
-const recording = new Recording(machine, inputs);
-const changed = new Recording(machine, inputs, machine.slots, { ...NO_CHANGE, edits });
-return { found: inputs.map((_, t) => sources(recording, t)), changed: changed.logits };
+const recording = new Recording(machine, inputs, machine.slots, { ...NO_CHANGE, ...change });
+return { found: inputs.map((_, t) => sources(recording, t)), logits: recording.logits };
 """
 
 
@@ -248,14 +268,28 @@ def test_an_answer_comes_from_the_step_that_wrote_it(copying: Trained, engine: A
     batch = copying.task.sample(1, {"length": 8}, seeded(0, "sources"))
     given = {"description": describe(copying.model), "inputs": batch.inputs[0].tolist()}
     modules = "machine.js recording.js"
-    found = engine(modules, SOURCES, **given, edits=[])["found"]
+    found = engine(modules, SOURCES, **given, change={})["found"]
     first = [steps[0] for steps in found[9:]]
     assert [source["step"] for source in first] == [*range(8)]
     assert all(source["share"] > 0.8 for source in first)
     edits = [{"after": 8, "slot": first[3]["slot"], "column": column, "value": 0} for column in range(20)]
-    logits = torch.tensor([engine(modules, SOURCES, **given, edits=edits)["changed"]])
+    logits = torch.tensor([engine(modules, SOURCES, **given, change={"edits": edits})["logits"]])
     wrong = copying.task.answer.wrong(logits, batch.targets)[0, 9:].sum(1)
     assert wrong[3] > 0 and wrong.sum() == wrong[3]
+
+
+def test_an_answer_from_a_broken_memory_comes_from_where_its_slot_was(engine: Any) -> None:
+    """A trained copying DNC follows its links to the renumbered slots; what was cleared comes from nowhere."""
+    copying = find("copy-dnc-lstm")
+    batch = copying.task.sample(1, {"length": 8}, seeded(0, "sources"))
+    given = {"description": describe(copying.model), "inputs": batch.inputs[0].tolist()}
+    order = torch.randperm(128, generator=seeded(0, "order")).tolist()
+    moved = engine("machine.js recording.js", SOURCES, **given, change={"from": 9, "moved": "slots", "order": order})
+    first = [steps[0] for steps in moved["found"][9:]]
+    assert [source["step"] for source in first] == [*range(8)]
+    assert [source["written"] for source in first] == [order[source["slot"]] for source in first]
+    cleared = engine("machine.js recording.js", SOURCES, **given, change={"from": 9, "cleared": True})
+    assert all(source["step"] >= 9 for steps in cleared["found"][9:] for source in steps)
 
 
 # Without a browser

@@ -15,7 +15,7 @@ from ntm_lab.figures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMI
 from ntm_lab.studies.statistics import median_time, quartile_curve, survival, time_to_event
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK)  # dark and light in turn
-DASHES = ("-", "--", "-.", ":", (0, (7, 1.5, 1, 1.5, 1, 1.5)), (0, (1, 3)), (0, (9, 3)))
+DASHES = ("-", "--", "-.", ":", (0, (7, 1.5, 1, 1.5, 1, 1.5)), (0, (2, 1)), (0, (9, 3)))
 MODELS = ("ntm", "ntm, feedforward", "lstm", "dnc", "ntm, recurrent", "mann")
 """In the order of `COLOURS`. An NTM without further words has the LSTM controller, or whichever a task's recipe has."""
 GREY = "0.9"

@@ -13,7 +13,7 @@ from ntm_lab.studies.statistics import Rate
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 IN_PART = "reproduced in part"  # one part of the claim is reproduced, another is not
-MUDDLED = "the premise is muddled"  # the claim mixes questions that must be asked separately
+DEPENDS = "depends on the conditions"  # it holds under some conditions that the claim lumps together
 TOO_FEW = "too few seeds"
 MIN_SEEDS = 5  # of every arm of a verdict
 
@@ -46,9 +46,9 @@ def outcome_of_every(cases: Iterable[str]) -> str:
 
 def outcome_under(conditions: Iterable[bool]) -> str:
     """Whether it holds, from whether it does under each of several conditions that the claim does not tell apart:
-    reproduced if under all, not reproduced if under none; else the premise is muddled, as it depends."""
+    reproduced if under all, not reproduced if under none; else it depends on them."""
     held = [*conditions]
-    return REPRODUCED if all(held) else MUDDLED if any(held) else NOT_REPRODUCED
+    return REPRODUCED if all(held) else DEPENDS if any(held) else NOT_REPRODUCED
 
 
 def verdict_of_most(rate: Rate, sentence: str) -> Verdict:
@@ -59,13 +59,13 @@ def verdict_of_most(rate: Rate, sentence: str) -> Verdict:
 def verdict_of_parts(parts: Mapping[str, str], sentence: str) -> Verdict:
     """The verdict on a claim with several parts, from the outcome of each, by its words.
 
-    It is the outcome of the parts if they agree. Otherwise: reproduced in part if one is reproduced, else muddled if
-    one is, else not reproduced.
+    It is the outcome of the parts if they agree. Otherwise: reproduced in part if one is reproduced, else dependent on
+    the conditions if one is, else not reproduced.
     """
     found = {*parts.values()}
     if len(found) == 1:
         return Verdict(found.pop(), sentence, parts)
-    return Verdict(IN_PART if REPRODUCED in found else MUDDLED if MUDDLED in found else NOT_REPRODUCED, sentence, parts)
+    return Verdict(IN_PART if REPRODUCED in found else DEPENDS if DEPENDS in found else NOT_REPRODUCED, sentence, parts)
 
 
 @dataclass(frozen=True)

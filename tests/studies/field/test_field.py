@@ -11,7 +11,7 @@ import torch
 
 from ntm_lab.studies.field import arms, controller, correcting, hierarchy, recall, undertrained
 from ntm_lab.studies.field.models import UnsharpenedNTM, UsualNTM
-from ntm_lab.studies.study import IN_PART, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW
+from ntm_lab.studies.study import DEPENDS, IN_PART, NOT_REPRODUCED, REPRODUCED, TOO_FEW
 from ntm_lab.tasks import StateTracking
 
 
@@ -234,10 +234,10 @@ def test_affine_recurrences_lose_it_and_sharpening_holds_it(table: pd.DataFrame,
     assert ("LSTM S3 8 of 8, S5 8 of 8" in verdict.sentence) == (len(table["seed"].unique()) == 8)
 
 
-def test_sharpening_that_helps_on_one_task_alone_is_muddled() -> None:
+def test_sharpening_that_helps_on_one_task_alone_depends_on_it() -> None:
     table = held(HOLDS)
     table.loc[(table["task"] == "S5") & (table["arm"] == "unsharpened"), "right"] = 1.0
-    assert correcting.judge(table).parts["sharpening holds it"] == MUDDLED
+    assert correcting.judge(table).parts["sharpening holds it"] == DEPENDS
 
 
 def test_a_run_that_never_knew_a_task_does_not_lose_it() -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ntm_lab.studies.machines import late_write, memory, one_shot, repairs, showings, tasks
-from ntm_lab.studies.study import IN_PART, MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW
+from ntm_lab.studies.study import DEPENDS, IN_PART, NOT_REPRODUCED, REPRODUCED, TOO_FEW
 
 EARLY, LATE, NEVER = [1000, 1200, 1400, 1600, 1800], [3000, 3200, 3400, 3600, 4000], [None] * 5
 Times = Sequence[int | None]
@@ -77,7 +77,7 @@ SHARP = {(task, "link_sharpness"): EARLY for task in ("associative_recall", "rep
     ("special", "outcome", "sharp"),
     [
         (SHARP, IN_PART, REPRODUCED),
-        ({("repeat_copy", "link_sharpness"): EARLY}, MUDDLED, MUDDLED),
+        ({("repeat_copy", "link_sharpness"): EARLY}, DEPENDS, DEPENDS),
         ({}, NOT_REPRODUCED, NOT_REPRODUCED),
         ({("repeat_copy", "masking"): NEVER}, NOT_REPRODUCED, NOT_REPRODUCED),
     ],
@@ -121,7 +121,7 @@ ARMS = {"mann": 0.1, "ntm": 0.3, "lstm": 0.5, "dnc": 0.2, "without_late_write": 
     [
         (shown(ARMS), REPRODUCED, REPRODUCED),
         (shown(ARMS | {"ntm": 0.1}), IN_PART, REPRODUCED),
-        (shown(ARMS, second=0.2), IN_PART, MUDDLED),
+        (shown(ARMS, second=0.2), IN_PART, DEPENDS),
         (shown(dict.fromkeys(ARMS, 0.3)), NOT_REPRODUCED, NOT_REPRODUCED),
         (shown(ARMS, seeds=4), TOO_FEW, TOO_FEW),
     ],

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ntm_lab.studies.report.baseline import NAMES, STUDY
-from ntm_lab.studies.study import MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW
+from ntm_lab.studies.study import NOT_REPRODUCED, REPRODUCED, TOO_FEW
 
 TINY = [
     *("max_sequences=8", "data.batch_size=4", "data.validate_every=4", "data.validation_sequences=2"),
@@ -74,10 +74,10 @@ def test_not_reproduced_if_one_of_the_pairs_says_otherwise() -> None:
     assert STUDY.judge(made_up({"ntm": 120, "lstm": 40}, FAR)).outcome == NOT_REPRODUCED
 
 
-def test_muddled_if_too_few_have_learned() -> None:
+def test_too_few_if_too_few_have_learned() -> None:
     """Four of five LSTMs: how far does the fifth hold?"""
     verdict = STUDY.judge(made_up(NOTHING, FAR, forgetful=1))
-    assert verdict.outcome == MUDDLED
+    assert verdict.outcome == TOO_FEW
     assert "up to 5, 5 NTMs and 4 LSTMs learn them, too few" in verdict.sentence
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ntm_lab.studies.report.batch import STUDY
 from ntm_lab.studies.results import read_curves, read_runs
-from ntm_lab.studies.study import MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW
+from ntm_lab.studies.study import DEPENDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW
 
 TINY = [
     *("max_sequences=8", "data.validate_every=4", "data.validation_sequences=2", "data.validation_rungs=1"),
@@ -92,9 +92,9 @@ def test_not_reproduced_if_none_is_in_any() -> None:
     assert verdict.sentence.count("better with none and worse with none") == 4
 
 
-def test_muddled_if_it_depends_on_what_is_held_equal() -> None:
+def test_it_may_depend_on_what_is_held_equal() -> None:
     verdict = STUDY.judge(made_up(LATE, ALIKE, ALIKE))
-    assert verdict.outcome == MUDDLED
+    assert verdict.outcome == DEPENDS
     assert "LSTM in validation after the same seconds better with 2, 64 and worse with none" in verdict.sentence
 
 

@@ -11,7 +11,7 @@ import torch
 from ntm_lab.runs.run import Run
 from ntm_lab.studies.report.init import STUDY
 from ntm_lab.studies.report.init_table import MEMORIES, SETTINGS, WEIGHTINGS, compare
-from ntm_lab.studies.study import MUDDLED, NOT_REPRODUCED, REPRODUCED, TOO_FEW
+from ntm_lab.studies.study import DEPENDS, NOT_REPRODUCED, REPRODUCED, TOO_FEW
 
 EARLY, LATE = [1000, 1200, 1400, 1600, 1800], [3000, 3200, 3400, 3600, 4000]
 NEVER = [None] * 5
@@ -47,9 +47,9 @@ ONE_CONSTANT_NEVER = {("collier2018", "uniform", "constant"): [None, None, 1400,
     ("special", "outcome", "part"),
     [
         (LEARNED_LATE_EVERYWHERE, REPRODUCED, "sooner than a learned one in 6 and later in 0 of 6 settings and"),
-        (LEARNED_LATE, MUDDLED, "sooner than a learned one in 1 and later in 0 of 6 settings and weightings"),
+        (LEARNED_LATE, DEPENDS, "sooner than a learned one in 1 and later in 0 of 6 settings and weightings"),
         (CONSTANT_NEVER, NOT_REPRODUCED, "everywhere alike: 0 of 10 after more than 5,000 against 5 of 5 after 1,400"),
-        (LEARNED_LATE | CONSTANT_NEVER, MUDDLED, "in 1 and later in 1 of 6"),
+        (LEARNED_LATE | CONSTANT_NEVER, DEPENDS, "in 1 and later in 1 of 6"),
         (ONE_CONSTANT_NEVER, NOT_REPRODUCED, "in 0 and later in 0 of 6 settings and weightings (the clearest: "),
         ({}, NOT_REPRODUCED, "heads look at first: 40 of 40 (91% to 100%) on the first slot"),
         ({("ours", "uniform", "random"): EARLY[:4]}, TOO_FEW, "fewer than 5 seeds"),

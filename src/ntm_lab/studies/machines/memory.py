@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ntm_lab.evaluation import ABLATIONS, evaluate_ablations
+from ntm_lab.studies.drawing import GREY
 from ntm_lab.studies.machines.showings import SWEEP
 from ntm_lab.studies.machines.tasks import MACHINES, NEVER_SOLVED, TASKS
 from ntm_lab.studies.results import read_runs
@@ -103,21 +104,21 @@ def draw(table: pd.DataFrame) -> Figure:
     names = [*next(iter(medians.values()))]
     figure = Figure((1.6 + 1.3 * len(names), 1.3 + 0.45 * len(medians)), dpi=110, layout="constrained")
     axis = figure.subplots()
-    field = [[min(1.0, max(0.0, kept)) for kept in shares.values()] for shares in medians.values()]
-    axis.imshow(field, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axis.imshow([[*shares.values()] for shares in medians.values()], cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axis.set_facecolor(GREY)  # where an ablation changes nothing
     for row, shares in enumerate(medians.values()):
         for column, kept in enumerate(shares.values()):
             colour = "white" if kept > 0.6 else "black"
             axis.text(column, row, _percent(kept), ha="center", va="center", color=colour)
     axis.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
     axis.set_yticks(range(len(medians)), [f"{MACHINES[machine]}, {TITLES[task]}" for task, machine in medians])
-    axis.set_title("Kept of what is known, median over seeds")
+    axis.set_title("Share of what it knows that a machine keeps, median over seeds")
     return figure
 
 
 def _percent(share: float) -> str:
     """Nothing where an ablation changes nothing."""
-    return "" if math.isnan(share) else f"{share:.0%}"
+    return "" if math.isnan(share) else f"{share:z.0%}"
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

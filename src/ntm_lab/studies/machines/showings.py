@@ -65,13 +65,13 @@ def draw_arms(table: pd.DataFrame, arms: Sequence[str]) -> Figure:
     """Right answers by showing: every run thin, the median of an arm bold."""
     figure = Figure((7, 4.2), dpi=110, layout="constrained")
     axis = figure.subplots()
-    for arm, style in styles(arms).items():
+    for arm, style in styles(arms, {arm: arm for arm in arms}).items():
         runs = table[table["arm"] == arm]
         curves = pd.DataFrame({"run": runs["seed"], "sequences": runs["showing"], "value": 1 - runs["wrong"]})
         draw_curves(axis, curves, style, ARMS[arm])
     axis.set(xlabel="showing of a class", ylabel="right answers", ylim=(0, 1.03))
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    legend_above(figure, columns=3)
+    legend_above(figure)
     return figure
 
 

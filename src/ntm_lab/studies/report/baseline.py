@@ -17,7 +17,6 @@ from ntm_lab.studies.results import read_curves
 from ntm_lab.studies.statistics import LEVEL, p_value, quartiles, spread, success_rate
 from ntm_lab.studies.study import (
     MIN_SEEDS,
-    MUDDLED,
     NOT_REPRODUCED,
     REPRODUCED,
     TOO_FEW,
@@ -75,8 +74,7 @@ def judge(table: pd.DataFrame) -> Verdict:
     `MIN_SEEDS` runs of each have learned: by Fisher's exact test, at 5 %, of how many of those generalise.
 
     A pair reproduces it if more NTMs than LSTMs do, most of the NTMs and fewer than half of the LSTMs;
-    `outcome_of_every` combines the pairs. Without a pair the premise is muddled, as nothing was learned that could
-    generalise.
+    `outcome_of_every` combines the pairs. Without a pair there are too few seeds, of those that learned.
     """
     seeds = min(len(_shares(table, arm)) for arm in NAMES)
     if seeds < MIN_SEEDS:
@@ -84,8 +82,7 @@ def judge(table: pd.DataFrame) -> Verdict:
     held, said = zip(*(_compare(table, pair) for pair in PAIRS), strict=True)
     compared = [holds for holds in held if holds is not None]
     cases = [REPRODUCED if holds else NOT_REPRODUCED for holds in compared]
-    outcome = outcome_of_every(cases) if cases else MUDDLED
-    return Verdict(outcome, f"{'; '.join(said)}; {seeds} seeds of each.")
+    return Verdict(outcome_of_every(cases), f"{'; '.join(said)}; {seeds} seeds of each.")
 
 
 def _compare(table: pd.DataFrame, pair: tuple[str, str]) -> tuple[bool | None, str]:

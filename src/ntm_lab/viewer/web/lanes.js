@@ -132,15 +132,15 @@ export class Lanes {
   }
 
   // From the step that wrote a slot, down to the step that reads it, and on to the answer.
-  path(context, { from, to, slot, share }) {
+  path(context, { from, to, slot, written, share }) {
     const find = (wanted) => this.lanes.find((lane) => lane.kind === wanted || lane.which === wanted);
     const input = find("images") ?? find("input") ?? find("words");
     const output = find("output") ?? find("curve") ?? find("replies");
     const [write, read] = [find("write"), find("read")];
-    const row = this.scene.slots.indexOf(slot);
-    if (row < 0 || !write || !read) return;
+    const rows = [written, slot].map((place) => this.scene.slots.indexOf(place));
+    if (rows.includes(-1) || !write || !read) return;
     const [x0, x1] = [this.x(from + 0.5), this.x(to + 0.5)];
-    const [y0, y1] = [write, read].map((lane) => lane.top + (row + 0.5) * lane.row);
+    const [y0, y1] = [write, read].map((lane, end) => lane.top + (rows[end] + 0.5) * lane.row);
     const opacity = 0.25 + 0.75 * share;
     const draw = (name, trace, width = 2.5) => {
       context.strokeStyle = colour(name, opacity);

@@ -6,7 +6,7 @@ import { Grid } from "./grid.js";
 import { Lanes } from "./lanes.js";
 import { decode, inflated, Machine } from "./machine.js";
 import { clamp, range, seeded, shuffled } from "./numbers.js";
-import { ABLATIONS, NO_CHANGE, Recording, slotsInUse, sources } from "./recording.js";
+import { ablationsOf, NO_CHANGE, Recording, slotsInUse, sources } from "./recording.js";
 import { Stages } from "./stages.js";
 import { Story } from "./story.js";
 import { taskOf, turned } from "./tasks.js";
@@ -18,6 +18,7 @@ const task = taskOf(shown.task);
 const answer = answerOf(shown.task.answer);
 // A model has one description, or several of its training, the last of which is the trained one.
 const models = shown.models.map((model) => ({ ...model, machines: model.moments.map((moment) => new Machine(moment.model)) }));
+const OFFERED = ablationsOf(models[0].machines[0]);
 const SPEEDS = [1, 2, 4, 8, 16, 32, 64]; // steps a second
 
 // Everything that a link remembers. `painted` are the cells turned over, or given another word, since the content was drawn,
@@ -56,7 +57,7 @@ function restored() {
   for (const [name, axis] of Object.entries(task.axes)) next[name] = clamp(Math.round(next[name]), axis.least, axis.most);
   next.slots = next.slots > 0 ? 2 ** clamp(Math.round(Math.log2(next.slots)), 3, 10) : 0;
   next.step = Math.max(Math.round(next.step), -1);
-  if (!(next.broken in ABLATIONS)) next.broken = "intact";
+  if (!(next.broken in OFFERED)) next.broken = "intact";
   return next;
 }
 
@@ -97,7 +98,7 @@ function slotsFor(machine, laid) {
 }
 
 function changeOf(machine, laid, slots) {
-  const ablation = ABLATIONS[state.broken];
+  const ablation = OFFERED[state.broken];
   const silent = state.silent.split("_");
   const heads = (kind, count) => range(count).filter((head) => silent.includes(`${kind}${head}`));
   return {
@@ -109,7 +110,9 @@ function changeOf(machine, laid, slots) {
     },
     frozen: Boolean(ablation.frozen),
     cleared: Boolean(ablation.cleared),
-    order: ablation.shuffled ? shuffled(slots, seeded(state.seed + 1)) : null,
+    cut: Boolean(ablation.cut && ablationsOf(machine)[state.broken]),
+    moved: ablation.moved ?? null,
+    order: shuffled(slots, seeded(state.seed + 1)),
     edits: editsOf(),
   };
 }
@@ -126,7 +129,8 @@ function rebuild() {
     const slots = slotsFor(machine, laid);
     const recording = new Recording(machine, laid.inputs, slots, changeOf(machine, laid, slots));
     const whole = isBroken() ? new Recording(machine, laid.inputs, slots) : recording;
-    const used = state.all ? range(slots) : slotsInUse(whole, laid.mask);
+    const seen = recording.change.moved === "slots" ? recording : whole;
+    const used = state.all ? range(slots) : slotsInUse(seen, laid.mask);
     return { model, machine, laid, answer, known, recording, whole, slots: used, head: headOf(machine), scale: spreadOf(recording) };
   });
   if (state.step >= laid.inputs.length) state.step = laid.inputs.length - 1;
@@ -190,7 +194,7 @@ function build() {
   press("#all", Boolean(state.all));
   find("#step").max = laid.inputs.length - 1;
   find("#glyph").hidden = !laid.image;
-  for (const name of Object.keys(ABLATIONS)) press(`#ablations [value="${name}"]`, state.broken === name);
+  for (const name of Object.keys(OFFERED)) press(`#ablations [value="${name}"]`, state.broken === name);
   find("#from").value = state.from < 0 ? "answer" : "here";
   find("#from [value=answer]").textContent = `step ${answering(laid) + 1}${laid.mask.indexOf(true) === answering(laid) ? ", the first answer" : ""}`;
   find("#from [value=here]").textContent = state.from < 0 ? "this step" : `step ${state.from + 1}`;
@@ -326,7 +330,7 @@ function follow() {
   find("#step").setAttribute("aria-valuetext", `step ${at + 1}`);
   scenes.forEach(({ recording, laid }, index) => {
     const found = laid.mask[focus] ? sources(recording, focus) : [];
-    const paths = found.map(({ slot, step: from, share }) => ({ from, to: focus, slot, share }));
+    const paths = found.map(({ step: from, ...path }) => ({ ...path, from, to: focus }));
     lines[index].lanes.mark({ step: at, paths, cursor: index === 0 ? cursor : null });
     lines[index].story.mark(at, found.map(({ step: from }) => from));
   });
@@ -492,6 +496,8 @@ const help = () => (find("#keys").open ? find("#keys").close() : find("#keys").s
 const fullscreen = () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen());
 const turnMoment = (by) => set({ moment: clamp(momentOf(scenes[0].model) + by, 0, scenes[0].model.moments.length - 1) });
 
+const DIGITS = Object.keys(OFFERED).map((_, number) => `${number}`);
+
 // Keys: the first of each list is the one in the help.
 const KEYS = [
   [["Space"], "play or pause", play, [" "]],
@@ -502,7 +508,7 @@ const KEYS = [
   [["[ ]"], "easier or harder", (event) => turnAxis(event.key === "[" ? -1 : 1), ["[", "]"]],
   [["H"], "the next head", nextHead, ["h"]],
   [["A"], "all slots, or those that matter for the answers", () => set({ all: 1 - state.all }), ["a"]],
-  [["0 1 2 3 4"], "intact; reads zeroed; memory frozen, shuffled, cleared", (event) => set({ broken: Object.keys(ABLATIONS)[Number(event.key)] }), ["0", "1", "2", "3", "4"]],
+  [[DIGITS.join(" ")], Object.keys(OFFERED).join("; "), (event) => set({ broken: Object.keys(OFFERED)[Number(event.key)] }), DIGITS],
   [["R"], "undo all that was changed", () => set({ ...START, ...difficulty(), seed: state.seed, step: state.step, compare: state.compare }), ["r"]],
   [["C"], "both models, or one", () => models.length > 1 && set({ compare: 1 - state.compare }), ["c"]],
   [[", ."], "an earlier or a later moment of training", (event) => turnMoment(event.key === "," ? -1 : 1), [",", "."]],
@@ -588,7 +594,7 @@ document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark
 find("#keys dl").innerHTML = KEYS.map(([[name], words]) => `<dt>${name}</dt><dd>${words}</dd>`).join("");
 buttons(
   find("#ablations"),
-  Object.keys(ABLATIONS).map((value, number) => ({ value, words: value, title: `key ${number}` })),
+  Object.keys(OFFERED).map((value, number) => ({ value, words: value, title: `key ${number}` })),
 );
 pace(speed);
 listen();

@@ -5,18 +5,33 @@ import { range } from "./numbers.js";
 const KEPT_EVERY = 32; // steps between two states that are kept; what lies between is computed again when it is looked at
 
 // What may be taken away, by names of ntm_lab.evaluation.ABLATIONS, from the step `from` on.
-export const ABLATIONS = {
+const ABLATIONS = {
   intact: {},
   "reads zeroed": { silentReads: true },
   "memory frozen": { frozen: true },
-  "slots shuffled": { shuffled: true },
+  "slots shuffled": { moved: "contents" },
   "memory cleared": { cleared: true },
+  "slots renumbered": { moved: "slots" },
+  "links cut": { cut: true },
 };
 
-// `change` says what is done: {from, silent: {read: [heads], write: [heads]}, frozen, cleared, order: [slots] or null,
-// edits: [{after, slot, column, value}]}. Frozen, shuffled and cleared memories are as in ntm_lab/evaluation/ablations.py:
-// only contents change, weightings, usage and links stay those of the slots as they were.
-export const NO_CHANGE = { from: 0, silent: { read: [], write: [] }, frozen: false, cleared: false, order: null, edits: [] };
+// Those that change something in a machine: links are cut where it has some.
+export const ablationsOf = ({ initial }) =>
+  Object.fromEntries(Object.entries(ABLATIONS).filter(([, { cut }]) => !cut || initial?.zeros.link?.every(Boolean)));
+
+// `change` says what is done: {from, silent: {read: [heads], write: [heads]}, frozen, cleared, cut, moved, order: [slots],
+// edits: [{after, slot, column, value}]}. Each is as in ntm_lab/evaluation/ablations.py. Slots change places in `order`:
+// their contents alone, while weightings, usage and links stay, or all that a slot has.
+export const NO_CHANGE = {
+  from: 0,
+  silent: { read: [], write: [] },
+  frozen: false,
+  cleared: false,
+  cut: false,
+  moved: null,
+  order: [],
+  edits: [],
+};
 
 export class Recording {
   constructor(machine, inputs, slots = machine.slots, change = NO_CHANGE) {
@@ -59,6 +74,7 @@ export class Recording {
     let state = before;
     if (t === change.from) state = this.changed(state);
     if (change.frozen && t >= change.from) state = withMemory(state, this.stored);
+    if (change.cut && t >= change.from) state = withoutLinks(state);
     const step = machine.step(this.inputs[t], state, t >= change.from ? change.silent : undefined);
     const edits = change.edits.filter((edit) => edit.after === t);
     if (edits.length) {
@@ -73,16 +89,40 @@ export class Recording {
   // The state in which answering begins.
   changed(state) {
     const { change, machine, slots } = this;
-    let { memory } = state.access;
-    if (change.order) memory = change.order.map((slot) => memory[slot]);
-    if (change.cleared) memory = machine.initialState(slots).access.memory;
-    this.stored = memory;
+    let { access } = state;
+    if (change.moved === "contents") access = { ...access, memory: taken(access.memory, change.order) };
+    if (change.moved === "slots") access = renumbered(access, change.order);
+    if (change.cleared) access = { ...access, memory: machine.initialState(slots).access.memory };
+    this.stored = access.memory;
     const reads = state.reads.map((read, head) => (change.silent.read.includes(head) ? read.map(() => 0) : read));
-    return { ...withMemory(state, memory), reads };
+    return { ...state, access, reads };
   }
 }
 
 const withMemory = (state, memory) => ({ ...state, access: { ...state.access, memory } });
+
+// A vector, or a list of rows, in another order.
+const taken = (part, order) => part.map((_, place) => part[order[place]]);
+
+// The slots in another order, with all that each of them has: a row of the memory and of the links, a column of the links,
+// a number of the usage, the precedence and each weighting.
+const renumbered = ({ memory, link, ...others }, order) => ({
+  memory: taken(memory, order),
+  ...(link && { link: taken(link, order).map((row) => taken(row, order)) }),
+  ...Object.fromEntries(
+    Object.entries(others).map(([name, part]) => [
+      name,
+      Array.isArray(part) ? part.map((weighting) => taken(weighting, order)) : taken(part, order),
+    ]),
+  ),
+});
+
+// No slot is linked to another; without precedence the next write makes no link either.
+const withoutLinks = (state) => {
+  const { link, precedence } = state.access;
+  const none = { link: link.map((row) => row.map(() => 0)), precedence: precedence.map(() => 0) };
+  return { ...state, access: { ...state.access, ...none } };
+};
 
 // What is kept of every step: all but what is as large as the memory.
 function light({ logits, signals, kept, late }) {
@@ -90,22 +130,28 @@ function light({ logits, signals, kept, late }) {
   return { logits, signals: small, kept, late };
 }
 
-// Where the vectors read at step t came from: [{head, slot, step, share}], the largest share first. A read head takes w_r(i)
-// of slot i; of that slot a write at step s gave w_w(i), and what was erased since is gone. Shares are of all that the heads
-// read, 0 to 1.
+// Where the vectors read at step t came from: [{head, slot, step, written, share}], the largest share first. A read head
+// takes w_r(i) of slot i; of that slot a write at step s gave w_w(i), and what was erased since is gone. `written` is the
+// number that the slot had at step s. Shares are of all that the heads read, 0 to 1.
 export function sources(recording, t, most = 3) {
-  const { machine, steps } = recording;
+  const { machine, steps, change } = recording;
   if (!machine.hasMemory) return [];
   const readAfterWriting = machine.access.name === "DNCAccess" || machine.access.read_first === false;
   const found = [];
   for (const { head, slot, weight } of looked(steps[t].signals.read_weighting)) {
     let survives = 1;
+    let written = slot;
     for (let s = readAfterWriting ? t : t - 1; s >= 0; s--) {
+      if (s === change.from - 1) {
+        if (change.cleared) break;
+        if (change.moved) written = change.order[written];
+      }
+      if (change.frozen && s >= change.from && s < t) continue; // undone before the next step
       const { write_weighting } = steps[s].signals;
-      const given = Math.max(...write_weighting.map((w) => w[slot]));
+      const given = Math.max(...write_weighting.map((w) => w[written]));
       const share = weight * survives * given;
-      if (share > 0.02) found.push({ head, slot, step: s, share });
-      survives *= steps[s].kept[slot];
+      if (share > 0.02) found.push({ head, slot, step: s, written, share });
+      survives *= steps[s].kept[written];
       if (survives < 1e-3) break;
     }
   }
