@@ -287,8 +287,9 @@ def at_rates(works: Mapping[str, int], seeds: int = 5) -> pd.DataFrame:
         (at_rates({"transformer": 5, "ntm": 5, "lstm": 1}), IN_PART),
         (at_rates({"transformer": 3, "ntm": 3, "lstm": 5}), NOT_REPRODUCED),
         (at_rates({"transformer": 5, "ntm": 2, "lstm": 1}, seeds=4), TOO_FEW),
+        (at_rates({"transformer": 0, "ntm": 0, "lstm": 0}), TOO_FEW),
     ],
-    ids=["narrow", "ntm-as-wide", "wider", "four-seeds"],
+    ids=["narrow", "ntm-as-wide", "wider", "four-seeds", "nobody-learned"],
 )
 def test_a_window_of_rates_is_narrow_beside_the_transformers(table: pd.DataFrame, outcome: str) -> None:
     verdict = recall.judge(table)

@@ -53,13 +53,17 @@ def compare(table: pd.DataFrame) -> dict[str, Contrast]:
 def judge(table: pd.DataFrame) -> Verdict:
     """Do recurrent models work at fewer rates than the Transformer?
 
-    A run works if at least 90 % is right with most pairs. By Mann and Whitney's test of the numbers of rates, adjusted
+    A run works if at least 90 % is right with most pairs. Seeds for which the Transformer works at no rate have nothing
+    to compare with. By Mann and Whitney's test of the numbers of rates, adjusted
     after Holm, at a level of 5 %: a part for every model, `verdict_of_parts`.
     """
     found = compare(table)
     seeds = min((table.loc[table["arm"] == arm, "seed"].nunique() for arm in (*found, ATTENTION)), default=0)
     if seeds < MIN_SEEDS:
         return Verdict(TOO_FEW, f"There are {seeds} seeds of some model, and it takes {MIN_SEEDS}.")
+    learned = int((windows(table, ATTENTION) > 0).sum())
+    if learned < MIN_SEEDS:
+        return Verdict(TOO_FEW, f"The Transformer works at some rate for {learned} seeds, and it takes {MIN_SEEDS}.")
     parts = {ARMS[arm]: REPRODUCED if each.first_lower else NOT_REPRODUCED for arm, each in found.items()}
     told = ", ".join(f"{ARMS[arm]} at {each.first:g} (p = {each.p:.2g})" for arm, each in found.items())
     rates = table["rate"].nunique()
