@@ -142,12 +142,12 @@ MODELS |= {
     f"{model.__name__}-{layers}_layers": partial(model, I, O, SIZE, layers) for model in (GRU, RNN) for layers in (1, 2)
 }
 MODELS |= {
-    f"Transformer-{positions}": partial(Transformer, I, O, 8, heads=2, positions=positions)
+    f"Transformer-{positions}": partial(Transformer, I, O, size=8, heads=2, positions=positions)
     for positions in ("rotary", "alibi", "sinusoidal", "none")
 }
 MODELS |= {
     f"LinearMemory-{forget}-{delta=}": partial(
-        LinearMemory, I, O, 8, heads=2, forget=forget, delta=delta, kernel=kernel
+        LinearMemory, I, O, size=8, heads=2, forget=forget, delta=delta, kernel=kernel
     )
     for forget, delta, kernel in (
         ("none", False, 1),
@@ -158,9 +158,9 @@ MODELS |= {
         ("vector", True, 9),
     )
 }
-MODELS |= {f"Mamba2-{heads=}": partial(Mamba2, I, O, 4, heads=heads, state=3) for heads in (1, 2)}
+MODELS |= {f"Mamba2-{heads=}": partial(Mamba2, I, O, size=4, heads=heads, state=3) for heads in (1, 2)}
 MODELS |= {
-    f"XLSTM-{kind}": partial(XLSTM, I, O, 4, layers, kind, heads=2)
+    f"XLSTM-{kind}": partial(XLSTM, I, O, size=4, layers=layers, kind=kind, heads=2)
     for kind, layers in (("mlstm", 2), ("slstm", 1), ("both", 3))
 }
 

@@ -160,7 +160,7 @@ def present(table: pd.DataFrame, column: str, known: Iterable[str]) -> list[str]
 def groups(table: pd.DataFrame, **known: Iterable[Any]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     """The rows of every combination of values that some columns have, in the order in which these are known."""
     for values in product(*known.values()):
-        here = table[(table[[*known]] == values).all(axis=1)]
+        here = table[(table[[*known]] == list(values)).all(axis=1)]
         if len(here):
             yield values, here
 

@@ -1,5 +1,6 @@
 """How long is a state held, and does an NTM's sharpening correct what affine recurrences cannot?"""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,6 @@ from ntm_lab.studies.study import (
     verdict_of_parts,
 )
 from ntm_lab.tasks.difficulties import seeded
-from ntm_lab.training.penalties import entropy_bits
 from ntm_lab.types import Difficulty, SequenceModel, Task
 from ntm_lab.zoo.find import find
 
@@ -87,7 +87,8 @@ def blur(model: SequenceModel, task: Task, point: Difficulty) -> float | None:
     batch = task.sample(TRACED, point, seeded(0, "blur"))
     traced = model.trace(batch.inputs, signals=names)
     last = torch.cat([traced[name][:, -1] for name in names], 1)  # (B, heads, N)
-    return float(entropy_bits(last).mean())
+    entropy = torch.special.entr(last.clamp_min(0)).sum(-1)  # nats; rounding leaves weights just below 0
+    return float(entropy.mean()) / math.log(2)
 
 
 def held(table: pd.DataFrame, task: str, arm: str) -> Rate | None:
