@@ -146,7 +146,7 @@ def judge(table: pd.DataFrame) -> Verdict:
         )
     steps = int(table["steps"].max())
     return verdict_of_parts(
-        parts, f"Of the runs that know a task, so many hold it to {steps:,} steps: {'; '.join(said)}."
+        parts, f"Runs that hold a task to {steps:,} steps, of those that know it: {'; '.join(said)}."
     )
 
 
