@@ -145,6 +145,7 @@ MODELS |= {
     f"Transformer-{positions}": partial(Transformer, I, O, size=8, heads=2, positions=positions)
     for positions in ("rotary", "alibi", "sinusoidal", "none")
 }
+MODELS["Transformer-convolution"] = partial(Transformer, I, O, size=8, heads=2, kernel=3)
 MODELS |= {
     f"LinearMemory-{forget}-{delta=}": partial(
         LinearMemory, I, O, size=8, heads=2, forget=forget, delta=delta, kernel=kernel

@@ -110,6 +110,7 @@ def test_randomised_positions_grow_and_reach_far_in_training_alone() -> None:
     [
         (lambda: Transformer(3, 2, size=9), r"model\.size=9: must be a multiple of 2 × model\.heads=4"),
         (lambda: Transformer(3, 2, positions="learned"), r"model\.positions=learned: must be one of rotary, alibi, "),
+        (lambda: Transformer(3, 2, kernel=0), r"model\.kernel=0: must be a whole number of at least 1"),
         (lambda: LinearMemory(3, 2, size=9), r"model\.size=9: must be a multiple of model\.heads=4"),
         (lambda: Mamba2(3, 2, heads=3), r"model\.heads=3: must divide model\.expand × model\.size = 128"),
         (lambda: XLSTM(3, 2, kind="lstm"), r"model\.kind=lstm: must be one of mlstm, slstm, both"),
@@ -130,7 +131,7 @@ class OwnMachine(NTM):
 @pytest.mark.parametrize(
     "model, names",
     [
-        (Transformer, {"size", "layers", "encoder", "dropout", "positions", "furthest", "heads"}),
+        (Transformer, {"size", "layers", "encoder", "dropout", "positions", "furthest", "heads", "kernel"}),
         (LinearMemory, {"size", "layers", "encoder", "dropout", "heads", "forget", "delta", "negative", "kernel"}),
         (XLSTM, {"size", "layers", "encoder", "dropout", "kind", "heads", "kernel"}),
     ],

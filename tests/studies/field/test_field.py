@@ -283,11 +283,11 @@ def at_rates(works: Mapping[str, int], seeds: int = 5) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("table", "outcome"),
     [
-        (at_rates({"transformer": 5, "ntm": 2, "lstm": 1}), REPRODUCED),
-        (at_rates({"transformer": 5, "ntm": 5, "lstm": 1}), IN_PART),
-        (at_rates({"transformer": 3, "ntm": 3, "lstm": 5}), NOT_REPRODUCED),
-        (at_rates({"transformer": 5, "ntm": 2, "lstm": 1}, seeds=4), TOO_FEW),
-        (at_rates({"transformer": 0, "ntm": 0, "lstm": 0}), TOO_FEW),
+        (at_rates({"transformer_convolution": 5, "ntm": 2, "lstm": 1}), REPRODUCED),
+        (at_rates({"transformer_convolution": 5, "ntm": 5, "lstm": 1}), IN_PART),
+        (at_rates({"transformer_convolution": 3, "ntm": 3, "lstm": 5}), NOT_REPRODUCED),
+        (at_rates({"transformer_convolution": 5, "ntm": 2, "lstm": 1}, seeds=4), TOO_FEW),
+        (at_rates({"transformer_convolution": 0, "ntm": 0, "lstm": 0}), TOO_FEW),
     ],
     ids=["narrow", "ntm-as-wide", "wider", "four-seeds", "nobody-learned"],
 )
@@ -300,7 +300,7 @@ def test_a_window_of_rates_is_narrow_beside_the_transformers(table: pd.DataFrame
 
 
 def test_rates_are_drawn_and_summarised() -> None:
-    table = at_rates({"transformer": 5, "ntm": 2})
+    table = at_rates({"transformer_convolution": 5, "ntm": 2})
     assert len(recall.draw(table).get_axes()) == 4
     lines = recall.summarise(table)
     assert lines["rates that work, of 8"].tolist() == ["2", "5"] and lines["best rate"].tolist() == ["3e-05", "3e-05"]

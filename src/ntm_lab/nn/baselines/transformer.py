@@ -8,18 +8,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ntm_lab.checks import at_least, one_of
-from ntm_lab.nn.baselines.residual import Mixer, Residual
+from ntm_lab.nn.baselines.residual import CausalConvolution, Mixer, Residual
 
 POSITIONS = ("rotary", "alibi", "sinusoidal", "randomised", "none")
 SLOWEST = 10_000.0  # steps a radian, of the slowest wave
 
 
 class Past(NamedTuple):
-    """All keys and values so far, and which of them belong to steps that exist."""
+    """All keys and values so far, which of them belong to steps that exist, and the last inputs of the convolution."""
 
     keys: Tensor  # (B, S, heads, size / heads)
     values: Tensor
     exist: Tensor  # (B, S) bool
+    inputs: Tensor  # (B, kernel - 1, 3 size)
 
 
 class Attention(Mixer):
@@ -27,30 +28,41 @@ class Attention(Mixer):
 
     With ``rotary`` queries and keys are turned by an angle for each step (Su et al. 2021, arXiv 2104.09864); with
     ``alibi`` a step counts less the longer ago it was, at a rate of its own for each head (Press et al. 2021, arXiv
-    2108.12409).
+    2108.12409). Queries, keys and values pass a short causal convolution first, unless its ``kernel`` is 1 (So et al.
+    2021, arXiv 2109.08668): so that a key can be found by the step before it without a layer that brings them together.
     """
 
-    def __init__(self, size: int, heads: int = 4, positions: str = "rotary") -> None:
+    def __init__(self, size: int, heads: int = 4, positions: str = "rotary", kernel: int = 1) -> None:
         super().__init__()
         at_least("model.heads", heads, 1)
         if size % (2 * heads):
             raise ValueError(f"model.size={size}: must be a multiple of 2 × model.heads={heads}")
         self.heads, self.rotary, self.alibi = heads, positions == "rotary", positions == "alibi"
         self.seen = nn.Linear(size, 3 * size)  # queries, keys, values
+        self.convolution = CausalConvolution(3 * size, kernel) if kernel != 1 else None
         self.output = nn.Linear(size, size)
 
     def initial_state(self, batch_size: int) -> Past:
         none = self.output.weight.new_zeros(batch_size, 0, self.heads, self.output.in_features // self.heads)
-        return Past(none, none, none.new_zeros(batch_size, 0, dtype=torch.bool))
+        exist = none.new_zeros(batch_size, 0, dtype=torch.bool)
+        if self.convolution is None:
+            return Past(none, none, exist, none.new_zeros(batch_size, 0, self.seen.out_features))
+        return Past(none, none, exist, self.convolution.initial_state(batch_size))
 
     def forward(self, inputs: Tensor, state: Past, positions: Tensor, exists: Tensor | None) -> tuple[Tensor, Past]:
-        queries, keys, values = self.seen(inputs).unflatten(2, (3, self.heads, -1)).unbind(2)
+        seen, last = self.seen(inputs), state.inputs
+        if self.convolution is not None:
+            seen, last = self.convolution.over(seen, last, exists)
+        queries, keys, values = seen.unflatten(2, (3, self.heads, -1)).unbind(2)
         if self.rotary:
             queries, keys = (_turned(part, positions) for part in (queries, keys))
         here = torch.ones_like(positions, dtype=torch.bool) if exists is None else exists
         if exists is not None:
             keys, values = (part.masked_fill(~exists[..., None, None], 0) for part in (keys, values))
-        past = Past(*(torch.cat(pair, 1) for pair in zip(state, (keys, values, here), strict=True)))
+        keys, values, exist = (
+            torch.cat(pair, 1) for pair in ((state.keys, keys), (state.values, values), (state.exist, here))
+        )
+        past = Past(keys, values, exist, last)
         new = not state.exist.shape[1]  # then padding comes last, where nothing looks at it
         mixed = F.scaled_dot_product_attention(
             queries.transpose(1, 2),
@@ -85,6 +97,7 @@ class Transformer(Residual):
             ``randomised`` (the same waves of numbers with random gaps in training, so that large ones are known; after
             Ruoss et al. 2023, arXiv 2305.16843, who draw a sorted sample; none in evaluation), or ``none``.
         heads: of attention.
+        kernel: steps of the convolution of queries, keys and values; 1: there is none.
         furthest: the largest number that randomised positions have.
         input_size, output_size, size, layers, encoder, dropout: see `Residual`.
     """
@@ -92,15 +105,24 @@ class Transformer(Residual):
     mixer_classes = (Attention,)
 
     def __init__(
-        self, input_size: int, output_size: int, *, positions: str = "rotary", furthest: int = 2048, **others: Any
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        positions: str = "rotary",
+        furthest: int = 2048,
+        kernel: int = 1,
+        **others: Any,
     ) -> None:
         self.kind = one_of("model.positions", positions, POSITIONS)
         self.furthest = at_least("model.furthest", furthest, 1)
-        super().__init__(input_size, output_size, positions=positions, **others)
+        super().__init__(input_size, output_size, positions=positions, kernel=kernel, **others)
+        self.kernel = kernel
 
     def state_bits(self, steps: int = 1) -> int:
-        """Those of its past: the keys and values of every layer, for every step."""
-        return 32 * 2 * self.output.in_features * len(self.mixers) * steps
+        """Those of its past, in every layer: the keys and values of each step, and what the convolution still sees."""
+        size, layers = self.output.in_features, len(self.mixers)
+        return 32 * size * layers * (2 * steps + 3 * (self.kernel - 1))
 
     def positions(self, seen: Tensor, steps: int) -> Tensor:
         positions = super().positions(seen, steps)

@@ -37,6 +37,7 @@ ARMS = {
     "deltanet": "DeltaNet",
     "mamba2": "Mamba-2",
     "transformer": "Transformer, rotary",
+    "transformer_convolution": "Transformer, short convolution",
     "transformer_randomised": "Transformer, randomised positions",
 }
 TASKS = {
