@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from ntm_lab.files import held
 from ntm_lab.runs.config import CONFIG
 from ntm_lab.runs.folder import CHECKPOINT, LOCK, RESULTS
 from ntm_lab.runs.jobs import FAILURE, job_name, sweep_jobs
+from ntm_lab.training.checkpoints import SETTINGS
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +104,29 @@ def test_a_job_goes_on_from_its_checkpoint(again: Callable[..., Any], sweep: Pat
     (job / RESULTS).unlink()
     assert again().status == 0
     assert results(job)["seconds"] == 1234.5
+
+
+@pytest.fixture
+def before_dropout(sweep: Path) -> Path:
+    """The sweep as it would be if ``model.dropout``, ``max_minutes`` and the choice of clipping had come after it."""
+    for job in sweep.glob("*-ntm-copy"):
+        config = OmegaConf.load(job / CONFIG)
+        del config.model["dropout"], config["max_minutes"], config.choices["clip"]
+        OmegaConf.save(config, job / CONFIG)
+        checkpoint = torch.load(job / CHECKPOINT, weights_only=True)
+        for key in ("model.dropout", "max_minutes", "choices.clip"):
+            del checkpoint[SETTINGS][key]
+        torch.save(checkpoint, job / CHECKPOINT)
+    return sweep
+
+
+def test_a_job_that_is_older_than_a_setting_has_its_default(again: Callable[..., Any], before_dropout: Path) -> None:
+    (before_dropout / "1-ntm-copy" / RESULTS).unlink()
+    ended = again()
+    assert ended.status == 0, ended.err
+    assert ended.out.count("has ended before") == 1 and (before_dropout / "1-ntm-copy" / RESULTS).exists()
+    refused = again("model.dropout=0.5")
+    assert refused.status != 0 and "holds a run with model.dropout=0.0, not 0.5" in refused.err
 
 
 @pytest.mark.parametrize("has_ended", [True, False], ids=["ended", "stopped"])

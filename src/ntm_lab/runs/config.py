@@ -128,13 +128,28 @@ def same_settings(folder: Path, asked: DictConfig) -> None:
     """Raise RunError if the run in a folder has other settings than the requested ones."""
     as_saved = OmegaConf.create(OmegaConf.to_yaml(asked))
     assert isinstance(as_saved, DictConfig)
-    had, wanted = (dict(leaves(config)) for config in (saved(folder, {"choices"}), as_saved))
-    for key in {**had, **wanted}:
-        if key != "overrides" and had.get(key, "nothing") != wanted.get(key, "nothing"):
+    had, wanted = (
+        {key: value for key, value in leaves(config) if key != "overrides"}
+        for config in (saved(folder, {"choices"}), as_saved)
+    )
+    for key, one, other in differences(had, wanted):
+        if key in had.keys() & wanted.keys() or not key.startswith("choices."):  # a group that was not there yet
             raise RunError(
-                f"{folder}: holds a run with {key}={had.get(key, 'nothing')}, not {wanted.get(key, 'nothing')}; "
-                "choose another hydra.sweep.dir, or the settings it was begun with"
+                f"{folder}: holds a run with {key}={one}, not {other}; choose another hydra.sweep.dir, or the settings "
+                "it was begun with"
             )
+
+
+def differences(had: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """The dotted keys of settings that differ, with both values, "nothing" for one that is missing and has no default;
+    those of ``wanted`` come first."""
+    if had.keys() != wanted.keys():
+        from ntm_lab.runs.settings import with_defaults  # imports PyTorch, which jobs that have ended do without
+
+        had, wanted = with_defaults(had, wanted), with_defaults(wanted, had)
+    for key in {**wanted, **had}:
+        if had.get(key, "nothing") != wanted.get(key, "nothing"):
+            yield key, had.get(key, "nothing"), wanted.get(key, "nothing")
 
 
 def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from ntm_lab.runs.config import CONFIG, RunError, plain_leaves, saved
+from ntm_lab.runs.config import CONFIG, RunError, differences, plain_leaves, saved
 from ntm_lab.runs.folder import CHECKPOINT, check_resumable
 from ntm_lab.runs.settings import REQUIRED
 from ntm_lab.training.checkpoints import SETTINGS, read_checkpoint
@@ -89,12 +89,10 @@ def _check_settings(folder: Path, config: DictConfig, checkpoint: Mapping[str, A
         {key: value for key, value in one.items() if not _is_below(str(key), UNTRAINED)}
         for one in (kept, plain_leaves(config))
     )
-    for key in {**says, **had}:
-        if says.get(key, "nothing") != had.get(key, "nothing"):
-            raise RunError(
-                f"resume={folder}: its {CONFIG} has {key}={says.get(key, 'nothing')}, but its {CHECKPOINT} was trained "
-                f"with {had.get(key, 'nothing')}"
-            )
+    for key, trained, now in differences(had, says):
+        raise RunError(
+            f"resume={folder}: its {CONFIG} has {key}={now}, but its {CHECKPOINT} was trained with {trained}"
+        )
 
 
 def restore(folder: Path, config: DictConfig, learner: Learner, checkpoint: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pkgutil import resolve_name
 from typing import Any, Literal, Union, get_args, get_origin
@@ -96,6 +96,22 @@ def check(settings: Mapping[str, Any]) -> None:
     for key, node in _parts(settings):
         _check_signature(key, node, _class_of(key, node))
     Settings(**settings)
+
+
+def with_defaults(settings: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Settings with their dotted keys, and of those ``keys`` that they lack the defaults, if there are any.
+
+    A run that was begun before its class, or `Settings`, had a setting is a run with the default of that setting.
+    """
+    found = dict(settings)
+    for key in keys:
+        part, _, name = key.rpartition(".")
+        with suppress(KeyError, RunError):  # not of a part, or of one that is gone
+            made = _class_of(part, {TARGET: settings[f"{part}.{TARGET}"]}) if part else Settings
+            default = inspect.signature(made).parameters[name].default
+            if default is not inspect.Parameter.empty:
+                found.setdefault(key, list(default) if isinstance(default, tuple) else default)
+    return found
 
 
 @contextmanager
