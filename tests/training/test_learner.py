@@ -60,6 +60,18 @@ def test_the_loss_is_the_mean_cost_in_bits_and_the_penalty(
     assert run.learner.training_step(batch, 0).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_training_has_its_own_number_of_slots_and_validation_has_all(started: Started, tiny_ntm: list[str]) -> None:
+    run = started(*tiny_ntm, "penalty=none", "memory.slots=16", "training_slots=3")
+    model, batch = run.learner.model, run.learner.data.next_batch()
+    logits = [model.trace(batch.inputs, model.initial_state(len(batch.inputs), slots))["logits"] for slots in (3, 16)]
+    short, whole = (run.learner.answer.cost(each, batch.targets, batch.mask).mean().item() for each in logits)
+    assert abs(short - whole) > 1e-4
+    assert run.learner.training_step(batch, 0).item() == pytest.approx(short, rel=1e-6)
+    run.learner.validation_step(batch, 0)
+    validated = run.learner.metrics[0].compute()["cost"].item()
+    assert validated == pytest.approx(whole, rel=1e-6)
+
+
 class Compiled(Feedforward):
     """Takes half a second when it is called first, and draws noise."""
 

@@ -51,6 +51,7 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
             clip=_make(config, "clip"),
             penalties=_make(config, "penalty").values(),
             stop_at_cost=config.stop_at_cost,
+            slots=config.get("training_slots"),  # runs of earlier versions have none
             log_every=config.log_every,
         )
     return task, learner

@@ -74,6 +74,7 @@ class Settings:
     controller: Part | None = None
     memory: Mapping[str, Any] | None = None
     max_minutes: float | None = None
+    training_slots: int | None = None
 
     def __post_init__(self) -> None:
         at_least("seed", self.seed, 0)

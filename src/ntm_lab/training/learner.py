@@ -54,6 +54,8 @@ class Learner(pl.LightningModule):
         clip: bounds the gradients and returns their norm before that.
         penalties: further loss terms.
         stop_at_cost: in the unit of the task's answer, bits for most.
+        slots: of the memory in training, where what is learned depends on how short it is; None: all that it has, as in
+            validations.
         log_every: steps between two points of the training curve.
     """
 
@@ -68,6 +70,7 @@ class Learner(pl.LightningModule):
         clip: Callable[[Iterable[nn.Parameter]], Tensor],
         penalties: Iterable[Penalty] = (),
         stop_at_cost: float | None = None,
+        slots: int | None = None,
         log_every: int = 10,
     ) -> None:
         super().__init__()
@@ -84,6 +87,8 @@ class Learner(pl.LightningModule):
         self.penalties = list(penalties)
         self._check_signals()
         self.stop_at_cost = stop_at_cost
+        self.slots = slots
+        self._check_slots()
         self.log_every = at_least("log_every", log_every, 1)
         self.metrics = nn.ModuleList(SequenceMeans(self.answer) for _ in data.rungs)
         self.groups: dict[str, Tensor] = {}  # of the validation under way: right and scored answers, (2,) each
@@ -147,7 +152,7 @@ class Learner(pl.LightningModule):
         batch = self.as_trained(Batch(*(part[torch.arange(size) % len(easiest.inputs)] for part in easiest)))
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             signals = self.model.trace(
-                batch.inputs, lengths=uneven_lengths(batch), signals=self._wanted(self.penalties)
+                batch.inputs, self._start(batch), uneven_lengths(batch), self._wanted(self.penalties)
             )
         weights = [part for part in self.model.parameters() if part.requires_grad]
         torch.autograd.grad(signals["logits"].sum(), weights, allow_unused=True)
@@ -172,7 +177,7 @@ class Learner(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         shares = {term: self.schedule.descent if term.once_learned else 1.0 for term in self.penalties}
         acting = {term: share for term, share in shares.items() if share}
-        signals = self.model.trace(batch.inputs, lengths=uneven_lengths(batch), signals=self._wanted(acting))
+        signals = self.model.trace(batch.inputs, self._start(batch), uneven_lengths(batch), self._wanted(acting))
         signals = {name: widened(signal) for name, signal in signals.items()}
         costs = self.answer.cost(signals["logits"], batch.targets, batch.mask)
         penalty = sum(
@@ -212,12 +217,16 @@ class Learner(pl.LightningModule):
         if (batch_idx + 1) // self.data.accumulated % self.log_every == 0:
             self._log_training()
 
+    def _start(self, batch: Batch) -> Any:
+        """The state before the first step of training; None for the model's own."""
+        return None if self.slots is None else self.model.initial_state(len(batch.inputs), self.slots)
+
     @torch.no_grad()
     def _costs_now(self) -> list[Tensor]:
         """The cost of the last batch after the update."""
         costs = []
         for part in map(self.as_trained, self.data.parts):
-            logits, _ = self.model(part.inputs, lengths=uneven_lengths(part))
+            logits, _ = self.model(part.inputs, self._start(part), uneven_lengths(part))
             costs.append(self.answer.cost(widened(logits), part.targets, part.mask))
         return costs
 
@@ -334,6 +343,14 @@ class Learner(pl.LightningModule):
         return float(self.answer.solution_cost(self.data.task.solve(batch), batch.targets, batch.mask).mean())
 
     # Checkpoints and failures
+
+    def _check_slots(self) -> None:
+        if self.slots is not None:
+            at_least("training_slots", self.slots, 1, self.model.slots)
+            try:
+                self.model.initial_state(1, self.slots)
+            except ValueError as error:
+                raise ValueError(f"training_slots={self.slots}: {error}") from error
 
     def _check_signals(self) -> None:
         try:
