@@ -12,6 +12,7 @@ import pytest
 
 from ntm_lab.runs.jobs import FAILURE, sweep_jobs
 from ntm_lab.studies import sweeps
+from ntm_lab.studies import sweeps
 from ntm_lab.studies.sweeps import Sweep, find_sweep, launcher_overrides, run_sweep
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -91,6 +92,17 @@ def test_a_failed_job_is_told_and_the_others_go_on(tiny: Callable[[], Sweep], ed
         for seed in (0, 1)
     ]
     assert sweep.ended() == 2
+
+
+def test_where_a_failed_job_is_stays_on_its_machine(tiny: Callable[[], Sweep]) -> None:
+    """What failed is told on a page, which may be published."""
+    sweep = tiny()
+    for job in sweep.jobs:
+        folder = sweep.folder / job
+        folder.mkdir(parents=True)
+        (folder / FAILURE).write_text(f"norm is nan; the batch is in {folder.resolve()}/batch.pt\n")
+    first, _ = sweeps._failures(sweep)
+    assert first == f"tiny: {sweep.jobs[0]} failed: norm is nan; the batch is in {sweep.jobs[0]}/batch.pt"
 
 
 @pytest.mark.slow

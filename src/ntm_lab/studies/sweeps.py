@@ -156,7 +156,7 @@ def _failures(sweep: Sweep) -> Iterator[str]:
             reason = note.read_text().splitlines()[0]
             if ended:
                 raise ValueError(reason)  # it was asked for other settings
-            yield f"{sweep.name}: {job} failed: {reason}"
+            yield f"{sweep.name}: {job} failed: {reason.replace(f'{sweep.folder.resolve()}{os.sep}', '')}"
         elif not ended:
             missing += 1
     if missing:

@@ -103,7 +103,7 @@ def test_multiples_of_lengths_are_drawn_and_summarised() -> None:
 
 
 def controlled(right: Mapping[tuple[str, str], float], seeds: int = 5) -> pd.DataFrame:
-    """An NTM and a DNC that copy and reverse, by what is right of machine and controller, elsewhere 0.9."""
+    """An NTM and a DNC on four tasks, by what is right of machine and controller, elsewhere 0.9."""
     cases = [
         {
             "task": task,
@@ -115,7 +115,9 @@ def controlled(right: Mapping[tuple[str, str], float], seeds: int = 5) -> pd.Dat
             "counts": 0.9,
             "counts_beyond": 0.1,
         }
-        for arm, name, task, length in product(("ntm", "dnc"), controller.CONTROLLERS, ("copy", "reverse"), (50, 500))
+        for arm, name, task, length in product(
+            ("ntm", "dnc"), controller.CONTROLLERS, ("copy", "reverse", "duplicate", "odds_first"), (50, 500)
+        )
     ]
     return runs(cases, seeds)
 
@@ -142,7 +144,7 @@ def test_controllers_are_drawn_and_summarised() -> None:
     table = controlled({("ntm", "lstm"): 0.6})
     assert len(controller.draw(table).get_axes()) == 8
     lines = controller.summarise(table)
-    assert len(lines) == 12 and lines["count, R² at 80"].iloc[0] == "0.10"
+    assert len(lines) == 24 and lines["count, R² at 80"].iloc[0] == "0.10"
     of_lstm = lines[(lines["machine"] == "NTM") & (lines["controller"] == "LSTM")]
     assert of_lstm["seeds of at least 90%"].iloc[0].startswith("0 of 5")
 
