@@ -12,7 +12,6 @@ import pytest
 
 from ntm_lab.runs.jobs import FAILURE, sweep_jobs
 from ntm_lab.studies import sweeps
-from ntm_lab.studies import sweeps
 from ntm_lab.studies.sweeps import Sweep, find_sweep, launcher_overrides, run_sweep
 
 CONF = Path(__file__).parents[2] / "conf"
