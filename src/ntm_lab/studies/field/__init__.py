@@ -10,6 +10,6 @@ NOTE = (
     " NTM, nothing is concluded from its doing worse. The usual NTM has the settings of the papers that it is named"
     " after. Numbers are medians over seeds with quartiles; *learned* means an error rate of at most 10 % at a"
     " validation; no model is told a length, unless its name says so. At a test a memory has a slot for every step that"
-    " is heard; in `correcting` it has those of training. To reverse, NTM and DNC learn with fewer slots than steps, 6/5"
-    " of the longest word, as by their recipes."
+    " is heard; in `correcting` it has those of training. To reverse, NTM and DNC learn with fewer slots than steps,"
+    " 6/5 of the longest word, as by their recipes."
 )
