@@ -80,6 +80,8 @@ SIZES = [
     (["schedule=cosine", "schedule.final=2"], ["schedule.final=2: must be between 0 and 1"]),
     (["memory.init=random", "memory.init.std=-1"], ["memory.init.std=-1: must be at least 0"]),
     (["callbacks=progress", "callbacks.progress.every=0"], [f"callbacks.progress.every=0: {AT_LEAST_1}"]),
+    (["callbacks=far", "callbacks.far.multiples=true"], ["callbacks.far.multiples=True: must be a list"]),
+    (["callbacks=far", "callbacks.far.difficulties=3"], ["callbacks.far.difficulties=3: must be a list"]),
     (["callbacks=pictures", "callbacks.pictures.every=0"], [f"callbacks.pictures.every=0: {AT_LEAST_1}"]),
     (["curriculum=growing", "curriculum.window=0"], [f"curriculum.window=0: {AT_LEAST_1}"]),
 ]
@@ -91,7 +93,6 @@ RANGES = [
     (["model.shift_range=4"], ["model.shift_range=4: must be odd and at most memory.slots=16"]),
     (["model.shift_range=17"], ["model.shift_range=17: must be odd and at most memory.slots=16"]),
     (["training_slots=0"], [f"training_slots=0: {AT_LEAST_1}"]),
-    (["training_slots=17"], ["training_slots=17: must be at most 16"]),
     (["training_slots=3", "memory.init=learned"], ["training_slots=3: memory.slots=3: memory.init holds a value"]),
     (["model=lstm", "training_slots=3"], ["training_slots=3: slots=3: a LSTM has no memory"]),
     (["memory.slots=2"], ["model.shift_range=3: must be odd and at most memory.slots=2"]),

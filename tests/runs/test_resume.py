@@ -395,7 +395,7 @@ REFUSED = {
     "checkpoint nearly whole": (truncate(CHECKPOINT, 0.99), [], [f"its {CHECKPOINT} is damaged or only half written"]),
     "checkpoint empty": (truncate(CHECKPOINT, 0), [], [f"its {CHECKPOINT} is damaged or only half written"]),
     "config cut between two keys": (cut_before("threads:"), [], ["config.yaml"]),
-    "config cut within a key": (cut_before("s: 1\nlog_every"), [], ["its config.yaml cannot be read"]),
+    "config cut within a key": (cut_before("s: 1\ntraining_slots"), [], ["its config.yaml cannot be read"]),
     "config empty": (truncate("config.yaml", 0), [], ["its config.yaml cannot be read"]),
     "another model": (None, ["model=lstm"], ["model=ntm, not lstm"]),
     "another task": (None, ["task=sort"], ["task=copy, not sort"]),

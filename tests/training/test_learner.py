@@ -70,6 +70,7 @@ def test_training_has_its_own_number_of_slots_and_validation_has_all(started: St
     run.learner.validation_step(batch, 0)
     validated = run.learner.metrics[0].compute()["cost"].item()
     assert validated == pytest.approx(whole, rel=1e-6)
+    assert started(*tiny_ntm, "memory.slots=16", "training_slots=17").learner.slots is None  # all that there are
 
 
 class Compiled(Feedforward):

@@ -54,8 +54,8 @@ class Learner(pl.LightningModule):
         clip: bounds the gradients and returns their norm before that.
         penalties: further loss terms.
         stop_at_cost: in the unit of the task's answer, bits for most.
-        slots: of the memory in training, where what is learned depends on how short it is; None: all that it has, as in
-            validations.
+        slots: of the memory in training, where what is learned depends on how short it is; None, or more than it has:
+            all, as in validations.
         log_every: steps between two points of the training curve.
     """
 
@@ -87,8 +87,7 @@ class Learner(pl.LightningModule):
         self.penalties = list(penalties)
         self._check_signals()
         self.stop_at_cost = stop_at_cost
-        self.slots = slots
-        self._check_slots()
+        self.slots = self._checked(slots)
         self.log_every = at_least("log_every", log_every, 1)
         self.metrics = nn.ModuleList(SequenceMeans(self.answer) for _ in data.rungs)
         self.groups: dict[str, Tensor] = {}  # of the validation under way: right and scored answers, (2,) each
@@ -344,13 +343,16 @@ class Learner(pl.LightningModule):
 
     # Checkpoints and failures
 
-    def _check_slots(self) -> None:
-        if self.slots is not None:
-            at_least("training_slots", self.slots, 1, self.model.slots)
-            try:
-                self.model.initial_state(1, self.slots)
-            except ValueError as error:
-                raise ValueError(f"training_slots={self.slots}: {error}") from error
+    def _checked(self, slots: int | None) -> int | None:
+        """The slots of training; None for all."""
+        has = self.model.slots
+        if slots is None or (has is not None and at_least("training_slots", slots, 1) >= has):
+            return None
+        try:
+            self.model.initial_state(1, slots)
+        except ValueError as error:
+            raise ValueError(f"training_slots={slots}: {error}") from error
+        return slots
 
     def _check_signals(self) -> None:
         try:

@@ -39,6 +39,9 @@ class FarDifficulties(pl.Callback):
         sequences: int = 16,
         every: int = 1,
     ) -> None:
+        for name, given in (("difficulties", difficulties), ("multiples", multiples)):
+            if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
+                raise ValueError(f"{KEY}.{name}={given}: must be a list")
         self.difficulties = difficulties
         self.multiples = [positive(f"{KEY}.multiples", multiple) for multiple in multiples]
         self.sequences = at_least(f"{KEY}.sequences", sequences, 1)
