@@ -44,10 +44,10 @@ class Attention(Mixer):
 
     def initial_state(self, batch_size: int) -> Past:
         none = self.output.weight.new_zeros(batch_size, 0, self.heads, self.output.in_features // self.heads)
-        exist = none.new_zeros(batch_size, 0, dtype=torch.bool)
-        if self.convolution is None:
-            return Past(none, none, exist, none.new_zeros(batch_size, 0, self.seen.out_features))
-        return Past(none, none, exist, self.convolution.initial_state(batch_size))
+        last = none.new_zeros(batch_size, 0, self.seen.out_features)
+        if self.convolution is not None:
+            last = self.convolution.initial_state(batch_size)
+        return Past(none, none, none.new_zeros(batch_size, 0, dtype=torch.bool), last)
 
     def forward(self, inputs: Tensor, state: Past, positions: Tensor, exists: Tensor | None) -> tuple[Tensor, Past]:
         seen, last = self.seen(inputs), state.inputs
