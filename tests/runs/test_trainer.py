@@ -4,6 +4,7 @@ import csv
 import inspect
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -315,6 +316,7 @@ def test_a_signal_ends_a_run_with_its_status(
     signum: str, status: int, train: Train, tiny_ntm: list[str], whole: Path, ending: Path
 ) -> None:
     """In the second round: what is kept is the end of the first."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
     folder = ending / "run"
     ended = train(*tiny_ntm, *SETTINGS, *at(6, signum), f"hydra.run.dir={folder}")
     assert ended.status == status
