@@ -112,7 +112,7 @@ STUDY = Study(
     claim="What is beyond regular languages takes a memory with a structure (Delétang et al. 2022). Their table has a "
     "tape machine that is told the length of the input and no NTM: an NTM, which is told nothing, learns reverse and "
     "duplicate from lengths 1 to 40, and no model without a memory does.",
-    sweeps=("hierarchy", "hierarchy_others"),
+    sweeps=("hierarchy", "hierarchy_others", "hierarchy_faster"),
     measure=measure,
     draw=draw,
     judge=judge,
