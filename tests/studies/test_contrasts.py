@@ -53,6 +53,12 @@ def test_groups_that_are_all_alike() -> None:
     assert mann_whitney(np.zeros(5), np.zeros(6)) == 1
 
 
+@pytest.mark.parametrize("many", [np.zeros(5), np.arange(5.0)], ids=["ties", "none"])
+def test_a_single_run_shows_nothing(many: np.ndarray) -> None:
+    """As of a study that ended early: a verdict says so, and needs no p-value that does not exist."""
+    assert mann_whitney(np.full(1, 9.0), many) == mann_whitney(many, np.full(1, 9.0)) == 1
+
+
 def test_twenty_against_twenty_exactly() -> None:
     """2 of C(40, 20) orders: beyond any sample of orders."""
     assert mann_whitney(np.arange(20.0), np.arange(20.0) + 20) == pytest.approx(2 / math.comb(40, 20))

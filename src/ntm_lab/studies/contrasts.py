@@ -65,9 +65,10 @@ def _median(times: stats.CensoredData) -> float:
 
 
 def mann_whitney(first: np.ndarray, second: np.ndarray) -> float:
-    """The exact two-sided p-value; with ties it is computed from all permutations or a sample of them."""
+    """The exact two-sided p-value; with ties it is computed from all permutations or a sample of them. 1 if a group has a
+    single value, which tells nothing of how values spread."""
     distinct = len(np.unique(np.concatenate([first, second])))
-    if distinct == 1:
+    if distinct == 1 or min(len(first), len(second)) == 1:
         return 1.0
     tied = distinct < len(first) + len(second)
     orders = stats.PermutationMethod(n_resamples=ORDERS, rng=np.random.default_rng(0))
