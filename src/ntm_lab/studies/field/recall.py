@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ntm_lab.studies.contrasts import Contrast, contrasts
 from ntm_lab.studies.drawing import GREY, legend_above
@@ -96,6 +96,7 @@ def draw(table: pd.DataFrame) -> Figure:
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(color=GREY, linewidth=0.6)
+    by_bits.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     draw_learning(curves, best, style)
     legend_above(figure)
     return figure
