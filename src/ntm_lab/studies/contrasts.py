@@ -65,8 +65,8 @@ def _median(times: stats.CensoredData) -> float:
 
 
 def mann_whitney(first: np.ndarray, second: np.ndarray) -> float:
-    """The exact two-sided p-value; with ties it is computed from all permutations or a sample of them. 1 if a group has a
-    single value, which tells nothing of how values spread."""
+    """The exact two-sided p-value; with ties it is computed from all permutations or a sample of them. 1 if a group has
+    a single value, which tells nothing of how values spread."""
     distinct = len(np.unique(np.concatenate([first, second])))
     if distinct == 1 or min(len(first), len(second)) == 1:
         return 1.0
