@@ -66,7 +66,7 @@ def draw(table: pd.DataFrame) -> Figure:
     learned, by sequences and by seconds."""
     runs = by_run(chosen(table))
     arms, tasks = present(runs, "arm", ARMS), present(runs, "task", TASKS)
-    figure = Figure((12, 3.2 + 0.4 * len(tasks)), dpi=110, layout="constrained")
+    figure = Figure((12, 4 + 0.4 * len(tasks)), dpi=110, layout="constrained")
     field, *curves = figure.subplots(1, 3, width_ratios=(2, 1, 1))
     medians = [[scores(runs, task, arm).median() for arm in arms] for task in tasks]
     field.imshow(medians, cmap="Blues", vmin=0.3, vmax=1, aspect="auto")
