@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
+from ntm_lab.nn import NTM
 from ntm_lab.studies.field import arms, controller, correcting, hierarchy, recall, undertrained
 from ntm_lab.studies.field.models import UnsharpenedNTM, UsualNTM
 from ntm_lab.studies.study import DEPENDS, IN_PART, NOT_REPRODUCED, REPRODUCED, TOO_FEW
-from ntm_lab.tasks import StateTracking
+from ntm_lab.tasks import Copy, StateTracking
 
 
 def runs(cases: Sequence[Mapping[str, Any]], seeds: int = 5) -> pd.DataFrame:
@@ -138,6 +139,21 @@ def test_the_recurrent_controller_is_to_blame_where_more_is_wrong_with_it(table:
     if outcome == IN_PART:
         assert verdict.parts["NTM on copy"] == REPRODUCED and verdict.parts["DNC on copy"] == NOT_REPRODUCED
         assert "NTM on copy 89.8% against 59.8%" in verdict.sentence
+
+
+@pytest.mark.parametrize(("kept", "least", "most"), [(1.0, 0.95, 1.0), (0.0, 0.0, 0.01)], ids=["kept", "forgotten"])
+def test_a_count_is_found_in_the_controller_that_keeps_one(kept: float, least: float, most: float) -> None:
+    """Its outputs rise a little at every step, whatever it hears, from those of the step before or from nothing."""
+    torch.manual_seed(0)
+    task = Copy(lengths=[1, 20])
+    machine = NTM(task.input_size, task.output_size, "recurrent", size=32, slots=24, width=6)
+    (cell,) = machine.controller.cells
+    with torch.no_grad():
+        cell.weight_ih.zero_()
+        cell.weight_hh.copy_(kept * torch.eye(32))
+        cell.bias_ih.fill_(0.005)
+        cell.bias_hh.zero_()
+    assert least <= controller.probe(machine, task)["counts"] <= most
 
 
 def test_controllers_are_drawn_and_summarised() -> None:

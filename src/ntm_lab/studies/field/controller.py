@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from ntm_lab.evaluation import evaluate_ablations
@@ -49,8 +50,9 @@ def measure(folders: Mapping[str, Path], full: bool) -> pd.DataFrame:
     """As `tested`, with the ``controller`` and three probes of every run.
 
     At the hardest length of training ``alone``, the share of right answers where the reads are 0 from the first answer
-    on, and ``counts``, how well the place in the answer is a linear function of the controller's output (R², on other
-    sequences than it was fitted to); ``counts_beyond``, how well the same function says it at twice that length.
+    on, and ``counts``, how well the place in the answer is a linear function of the controller's output: R², at least
+    0, of ridge regression, on other sequences than it was fitted to. ``counts_beyond``: how well the same function says
+    it at twice that length.
     """
     (folder,) = folders.values()
     table = tested([folder], controller="choices.controller")
@@ -71,17 +73,17 @@ def probe(model: Any, task: Task) -> dict[str, float]:
         _answering(model, task, {axis: value}, purpose)
         for value, purpose in ((length, "fit"), (length, "fresh"), (BEYOND * length, "far"))
     )
-    weights = torch.linalg.lstsq(seen[0], seen[1]).solution
+    line = Ridge().fit(*seen)  # least squares alone would make use of what hardly varies, and of its rounding
     return {
         "alone": 1 - blind[wrong_of(blind)] / answers(task, point),
-        "counts": _explained(weights, *fresh),
-        "counts_beyond": _explained(weights, *far),
+        "counts": max(0.0, line.score(*fresh)),
+        "counts_beyond": max(0.0, line.score(*far)),
     }
 
 
 @torch.no_grad()
 def _answering(model: MemoryNetwork, task: Task, point: Mapping[str, int], purpose: str) -> tuple[Tensor, Tensor]:
-    """The controller's outputs at all scored steps, and a 1, (n, size + 1), and the places of these steps (n, 1)."""
+    """The controller's outputs at all scored steps (n, size), and the places of these steps (n,)."""
     batch = task.sample(PROBED, point, seeded(0, purpose))
     model = copy.deepcopy(model)
     model.backend = "reference"  # the others go from inputs to logits at once
@@ -90,15 +92,7 @@ def _answering(model: MemoryNetwork, task: Task, point: Mapping[str, int], purpo
     model(batch.inputs)
     (features,) = kept  # (T, B, size + R·W)
     hidden = features.transpose(0, 1)[batch.mask][:, : model.controller.size]
-    return torch.cat([hidden, hidden.new_ones(len(hidden), 1)], 1), batch.mask.cumsum(1)[batch.mask].unsqueeze(
-        1
-    ).float()
-
-
-def _explained(weights: Tensor, outputs: Tensor, places: Tensor) -> float:
-    """R², at least 0."""
-    residual, spread = (outputs @ weights - places).square().sum(), (places - places.mean()).square().sum()
-    return max(0.0, float(1 - residual / spread))
+    return hidden.double(), batch.mask.cumsum(1)[batch.mask]
 
 
 def of(runs: pd.DataFrame, task: str, machine: str, controller: str) -> pd.DataFrame:
