@@ -459,6 +459,10 @@ def trained(task: Task, sequences: int) -> Learner:
     return learner
 
 
+def test_a_task_without_settings_is_shown_without_any() -> None:
+    assert [repr(Recall()), repr(Recall())] == ["Recall()"] * 2  # the first one changes the class, in some Pythons
+
+
 def test_a_task_of_symbols_is_learned_end_to_end() -> None:
     task = Recall()
     learner = trained(task, sequences=3000)

@@ -14,6 +14,7 @@ from ntm_lab.tasks.difficulties import hardest, ladder
 from ntm_lab.types import Batch, Difficulty, Task
 
 PARTS = ("training", "validation", "testing")
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class ShowsSettings:
@@ -24,9 +25,11 @@ class ShowsSettings:
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         made = super().__new__(cls)
         with suppress(TypeError):  # __init__ raises a better error
-            given = inspect.signature(cls).bind(*arguments, **settings)
+            given = inspect.signature(cls.__init__).bind(made, *arguments, **settings)
             given.apply_defaults()
-            made._settings = given.arguments
+            kinds = {name: one.kind for name, one in given.signature.parameters.items()}
+            _, *others = given.arguments.items()  # without self
+            made._settings = {name: value for name, value in others if value or kinds[name] not in VARIADIC}
         return made
 
     def __repr__(self) -> str:
