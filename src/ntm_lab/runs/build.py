@@ -60,7 +60,7 @@ def build(config: DictConfig) -> tuple[Task, Learner]:
 def _make(config: DictConfig, key: str, *arguments: Any, **named: Any) -> Any:
     """The object that a part of the config describes, called with arguments if there are any."""
     with about(key, config[key]):
-        made = instantiate(config[key])
+        made = instantiate(config[key], _convert_="all")  # plain lists: an optimizer's are in every checkpoint
         return made(*arguments, **named) if arguments or named else made
 
 
