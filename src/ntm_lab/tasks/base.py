@@ -27,9 +27,9 @@ class ShowsSettings:
         with suppress(TypeError):  # __init__ raises a better error
             given = inspect.signature(cls.__init__).bind(made, *arguments, **settings)
             given.apply_defaults()
-            kinds = {name: one.kind for name, one in given.signature.parameters.items()}
+            parameters = given.signature.parameters
             _, *others = given.arguments.items()  # without self
-            made._settings = {name: value for name, value in others if value or kinds[name] not in VARIADIC}
+            made._settings = {name: value for name, value in others if value or parameters[name].kind not in VARIADIC}
         return made
 
     def __repr__(self) -> str:
